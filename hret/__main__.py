@@ -1,0 +1,7 @@
+"""`python -m hret`."""
+
+import sys
+
+from hret.cli import main
+
+sys.exit(main())

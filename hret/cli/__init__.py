@@ -1,0 +1,82 @@
+"""The command line: `hret port|eval|datasets|doctor`.
+
+Commands import what they need when they run, so that help comes at once. Exit status: 0 all rows
+passed, 1 some failed (named), 2 a user's error, 130 stopped.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+
+import typer
+
+from hret import __version__
+from hret.cli import datasets, doctor, evaluate, port
+
+app = typer.Typer(
+    name="hret",
+    help="Port any Hugging Face dataset into Korean, verified, and evaluate any model on it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("port", help=port.HELP)(port.command)
+app.command("eval", help=evaluate.HELP)(evaluate.command)
+app.command("doctor", help=doctor.HELP)(doctor.command)
+app.add_typer(datasets.app, name="datasets", help=datasets.HELP)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"hret {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None:
+    """Options that stand before a command."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit status."""
+    from llm_eval.errors import HretError
+
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        status = typer.main.get_command(app).main(
+            arguments, prog_name="hret", standalone_mode=False
+        )
+        return status if isinstance(status, int) else 0
+    except HretError as e:
+        typer.echo(f"Error: {e}", err=True)
+        return 2
+    except KeyboardInterrupt:
+        typer.echo(
+            "\nStopped. What was translated is kept: run the same command again to go on.", err=True
+        )
+        return 130
+    except Exception as e:  # the outermost edge: a usage error to show, or a bug to report
+        return _ended(e, "--verbose" in arguments)
+
+
+def _ended(error: Exception, verbose: bool) -> int:
+    show = getattr(error, "show", None)
+    if show is not None:  # click's usage errors and its Abort know how to print themselves
+        show()
+        return int(getattr(error, "exit_code", 2))
+    if type(error).__name__ == "Abort":
+        return 130
+    if verbose:
+        traceback.print_exception(error)
+    typer.echo(f"Internal error: {type(error).__name__}: {error}", err=True)
+    if not verbose:
+        typer.echo("  → please report it, with what --verbose prints", err=True)
+    return 70

@@ -1,0 +1,188 @@
+"""`hret port`: one command from a dataset's name to a verified module."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from hret_agents.job import PortJob, PortResult
+    from hret_agents.port import DryRun
+
+HELP = "Port a dataset: translate, check, write a dataset module, verify it, and maybe push it."
+Text = Annotated[str | None, typer.Option()]
+
+
+def command(
+    dataset: Annotated[
+        str, typer.Option(help="A Hub dataset (OWNER/NAME), a local file or folder, or 'sample'.")
+    ],
+    subset: Annotated[str | None, typer.Option(help="One subset, or several: a,b.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="One split, or several: train,test. Default: all.")
+    ] = None,
+    all_subsets: Annotated[bool, typer.Option("--all-subsets", help="Port every subset.")] = False,
+    revision: Annotated[
+        str | None, typer.Option(help="Branch, tag or commit of the source.")
+    ] = None,
+    target_lang: Annotated[str, typer.Option(help="Language to port into.")] = "ko",
+    plan: Annotated[Path | None, typer.Option(help="A field plan (YAML) to go by.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print plan, requests, tokens, cost; ask nothing.")
+    ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(help="The translator: a model's name, 'memory' or 'memory:FILE'."),
+    ] = None,
+    api_base: Annotated[
+        str | None, typer.Option(help="Address of an OpenAI-compatible server (ends in /v1).")
+    ] = None,
+    api_key: Annotated[str | None, typer.Option(help="Its key; better: OPENAI_API_KEY.")] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(help="Requests under way. Default: found by trying.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Most rows in one request.")] = None,
+    max_retries: Annotated[
+        int | None, typer.Option(help="Further attempts of what failed.")
+    ] = None,
+    output_dir: Annotated[Path, typer.Option(help="Where ports go.")] = Path("generated_datasets"),
+    push: Annotated[bool, typer.Option("--push", help="Push the port to the Hub.")] = False,
+    public: Annotated[
+        bool, typer.Option("--public", help="Push as public (default: private).")
+    ] = False,
+    repo_id: Annotated[str | None, typer.Option(help="Push to this repo (OWNER/NAME).")] = None,
+    accept_license: Annotated[
+        bool, typer.Option("--accept-license", help="You may publish a translation of the source.")
+    ] = False,
+    keep_columns: Annotated[
+        bool, typer.Option("--keep-columns", help="Keep column names.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(help="The first so many rows of each split.")] = None,
+    evaluate: Annotated[
+        str | None, typer.Option(help="Then evaluate these: oracle,random,first,openai:NAME.")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log what happens.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> int:
+    """Run a port; the exit status."""
+    from hret_agents.job import PortJob
+    from hret_agents.port import dry_run as estimate
+    from hret_agents.port import port_dataset
+    from llm_eval import settings
+    from llm_eval.secret import secret
+
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING)
+    job = PortJob(
+        dataset=dataset,
+        subsets=_listed(subset),
+        all_subsets=all_subsets,
+        splits=_listed(split),
+        revision=revision,
+        target_lang=target_lang,
+        model=model,
+        api_base=api_base,
+        api_key=secret(api_key),
+        hf_token=settings.load().hf_token,
+        concurrency=concurrency,
+        batch_size=batch_size,
+        max_retries=max_retries,
+        plan=plan,
+        keep_columns=keep_columns,
+        limit=limit,
+        output_dir=output_dir,
+        push=push,
+        public=public,
+        repo_id=repo_id,
+        accept_license=accept_license,
+        evaluate=_listed(evaluate),
+    )
+    if dry_run:
+        _show_estimate(estimate(job), as_json)
+        return 0
+    result = _watched(port_dataset, job, quiet=as_json)
+    if as_json:
+        typer.echo(json.dumps(result.to_dict(), ensure_ascii=False, indent=2, default=str))
+    else:
+        _show(result)
+    return 1 if result.rows["failed"] else 0
+
+
+def _listed(text: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def _watched(run: object, job: PortJob, *, quiet: bool) -> PortResult:
+    from hret.cli.progress import Progress
+    from hret_agents.port import port_dataset
+
+    with Progress(quiet=quiet) as progress:
+        return port_dataset(job, progress)
+
+
+def _show_estimate(found: DryRun, as_json: bool) -> None:
+    e = found.estimate
+    if as_json:
+        shown = {
+            "plan": found.plan.to_yaml(),
+            "model": found.model,
+            "licence": found.licence,
+            "estimate": e.to_dict(),
+        }
+        typer.echo(json.dumps(shown, ensure_ascii=False, indent=2))
+        return
+    typer.echo(found.plan.to_yaml())
+    cost = "unknown price" if e.cost_usd is None else f"{e.cost_usd:.4f} USD"
+    typer.echo(f"# rows {e.rows:,}, texts {e.texts:,}, cells kept as they are {e.kept_cells:,}")
+    typer.echo(f"# model {found.model}: {e.requests:,} requests")
+    typer.echo(
+        f"# about {e.prompt_tokens:,} + {e.completion_tokens:,} tokens, {cost}, {e.seconds:,.0f} s"
+    )
+    typer.echo("# an estimate: nothing was sent, and what the memory knows will cost nothing")
+
+
+def _show(result: PortResult) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(soft_wrap=True)
+    table = Table(show_header=False, box=None, pad_edge=False)
+    rows = result.rows
+    table.add_row("port", result.slug)
+    table.add_row(
+        "rows", f"{rows['passed']:,} of {rows['total']:,} passed, {rows['failed']:,} failed"
+    )
+    table.add_row("from memory", f"{rows['from_memory']:,} rows; {rows['kept_cells']:,} cells kept")
+    tokens = result.usage["prompt_tokens"] + result.usage["completion_tokens"]
+    cost = "unknown price" if result.cost_usd is None else f"{result.cost_usd:.4f} USD"
+    table.add_row("spent", f"{result.usage['requests']:,} requests, {tokens:,} tokens, {cost}")
+    for name, count in result.checks.items():
+        table.add_row(f"check {name}", f"{count:,}")
+    for backend, metrics in result.evaluations.items():
+        table.add_row(f"accuracy of {backend}", _accuracy(metrics))
+    console.print(table)
+    for title in ("module", "data", "plan", "checks", "failed", "manifest", "card"):
+        if path := result[f"{title}_path"]:
+            console.print(f"{title:<9} {path}", markup=False, highlight=False)
+    if result.url:
+        console.print(f"pushed    {result.url}", markup=False, highlight=False)
+    for failure in result.failures:
+        console.print(f"failed: {failure}", markup=False, highlight=False)
+    if rows["failed"] > len(result.failures):
+        console.print(f"... and {rows['failed'] - len(result.failures):,} more", markup=False)
+    if result.module_path is None:
+        console.print("No row passed, so there is no module.", markup=False)
+    else:
+        console.print(
+            f"Next: hret eval --model openai --model-name NAME --dataset {result.slug}",
+            markup=False,
+        )
+
+
+def _accuracy(metrics: dict[str, object]) -> str:
+    value = metrics.get("accuracy")
+    shown = f"{value:.4f}" if isinstance(value, float) else "none"
+    return f"{shown} (n = {metrics.get('n')})"

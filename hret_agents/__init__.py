@@ -1,0 +1,1 @@
+"""Porting datasets: plan, translate, check, write a module, verify it, publish."""

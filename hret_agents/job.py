@@ -1,0 +1,123 @@
+"""What a port is asked to do, what it tells while it runs, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from llm_eval.records import Usage
+from llm_eval.secret import Secret
+
+
+@dataclass(frozen=True, kw_only=True)
+class PortJob:
+    """A port, described. None and () mean "not said": a default or the data decides.
+
+    Args:
+        dataset: a Hub id, a local file or folder, or "sample".
+        subsets, splits: what to port; no split means all of them.
+        model: the translator: a model's name, `openai:NAME`, `memory` or `memory:FILE`.
+        plan: a plan file to go by.
+        limit: the first so many rows of each split.
+        output_dir: where the port's folder goes.
+        push, public, repo_id, accept_license: publishing.
+        evaluate: backends to evaluate on the fresh port (`oracle`, `openai:NAME`).
+    """
+
+    dataset: str
+    subsets: tuple[str, ...] = ()
+    all_subsets: bool = False
+    splits: tuple[str, ...] = ()
+    revision: str | None = None
+    target_lang: str = "ko"
+    model: str | None = None
+    api_base: str | None = None
+    api_key: Secret | None = None
+    hf_token: Secret | None = None
+    concurrency: int | None = None
+    batch_size: int | None = None
+    max_retries: int | None = None
+    plan: Path | None = None
+    keep_columns: bool = False
+    limit: int | None = None
+    output_dir: Path = Path("generated_datasets")
+    push: bool = False
+    public: bool = False
+    repo_id: str | None = None
+    accept_license: bool = False
+    evaluate: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """An event: a stage of a port has begun. `what` is for people to read."""
+
+    name: str
+    what: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """An event: so many rows of so many are done, so many of them failed, and what was spent."""
+
+    done: int
+    total: int
+    failed: int
+    usage: Usage
+
+
+Event = Stage | Rows
+Listener = Callable[[Event], None]
+
+
+def silent(event: Event) -> None:
+    """A listener that does nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PortResult(Mapping[str, Any]):
+    """A finished port: attributes, and the same as a mapping (`result["module_path"]`).
+
+    Paths are absolute. `module_path` is None when no row passed. `rows` counts `total`, `passed`,
+    `failed`, `from_memory` (answered without a request), and `kept_cells` (in the target language
+    already). `checks` counts findings by id, `usage` what this run spent; `cost_usd` is None where
+    the model's price is unknown. `evaluations` holds metrics by model.
+    """
+
+    slug: str
+    path: str
+    module_path: str | None
+    data_path: str
+    plan_path: str
+    failed_path: str
+    checks_path: str
+    manifest_path: str | None
+    card_path: str | None
+    rows: dict[str, int]
+    checks: dict[str, int]
+    failures: list[str]
+    model: str
+    module_way: str | None
+    usage: dict[str, int]
+    cost_usd: float | None
+    seconds: float
+    repo_id: str | None = None
+    url: str | None = None
+    evaluations: dict[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, key: str) -> Any:
+        if key in self.__dataclass_fields__:
+            return getattr(self, key)
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.__dataclass_fields__)
+
+    def __len__(self) -> int:
+        return len(self.__dataclass_fields__)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dict."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}

@@ -1,0 +1,55 @@
+"""From a plan to the spec of the dataset module."""
+
+from __future__ import annotations
+
+import re
+
+from hret_agents.plan.records import EACH, LeafPath, Plan
+from llm_eval.dataset.spec import FieldPath, ModuleSpec
+from llm_eval.errors import UserError
+
+
+def spec_of(
+    plan: Plan, *, slug: str, repo: str | None, subsets: dict[str, list[str]]
+) -> ModuleSpec:
+    """The spec of the module for a port of this plan."""
+    task = plan.task
+    return ModuleSpec(
+        slug=slug,
+        class_name=class_name(slug),
+        source=plan.source,
+        lang=plan.target_lang,
+        repo=repo,
+        subsets=subsets,
+        task=task.kind,
+        question=[_path(p, plan) for p in task.question],
+        choices=[_path(p, plan) for p in task.choices],
+        fixed_choices=task.fixed_choices,
+        labels=_path(task.labels, plan) if task.labels else None,
+        lettered=task.lettered,
+        answer=_path(task.answer, plan) if task.answer else None,
+        answer_kind=task.answer_kind,
+        index_base=task.index_base,
+    )
+
+
+def _path(leaf: LeafPath, plan: Plan) -> FieldPath:
+    keys = plan.renamed(leaf)
+    if keys.count(EACH) > 1:
+        raise UserError(
+            f"the task names {leaf!r}, a list within a list, which the module template cannot read",
+            hint="leave it out of the plan's task",
+        )
+    return keys
+
+
+def class_name(slug: str) -> str:
+    """A class name from a slug.
+
+    >>> class_name("HAERAE-HUB__QARV__my_subset_ko"), class_name("gsm8k_ko"), class_name("1-x_ko")
+    ('QARVMySubsetKo', 'Gsm8kKo', 'Dataset1XKo')
+    """
+    name = slug.split("__", 1)[-1]
+    parts = [p for p in re.split(r"[^0-9A-Za-z가-힣]+", name) if p]
+    joined = "".join(p[0].upper() + p[1:] for p in parts)
+    return joined if joined[:1].isalpha() else f"Dataset{joined}"

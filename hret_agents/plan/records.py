@@ -1,0 +1,174 @@
+"""The field plan: a role for every leaf of a schema, names for columns, and what the task is.
+
+A plan is a YAML file that a user can read, edit and pass back (`--plan`). A leaf is named by its
+path: `question`, `choices.text[]`, `messages[].content`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import ClassVar
+
+from llm_eval.dataset.spec import AnswerKind, Task, validated
+from llm_eval.errors import UserError
+
+LeafPath = str
+EACH = "[]"
+
+
+class Role(StrEnum):
+    """What a leaf is, and with that what happens to it."""
+
+    prose = "prose"
+    choices = "choices"
+    answer_steps = "answer_steps"  # a worked answer whose last line is "#### 42"
+    answer_text = "answer_text"  # equals a choice: re-derived from it, never translated apart
+    answer_letter = "answer_letter"
+    answer_index = "answer_index"
+    answer_label = "answer_label"
+    answer_number = "answer_number"
+    code = "code"
+    math = "math"
+    number = "number"
+    id = "id"
+    url = "url"
+    category = "category"
+    binary = "binary"
+
+    @property
+    def translated(self) -> bool:
+        """Is the leaf's text sent to a translator?"""
+        return self in (Role.prose, Role.choices, Role.answer_steps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskPlan:
+    """How the dataset is asked and judged.
+
+    `choices` is one path to a list, or one path per choice; `fixed_choices` a closed set of labels.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    kind: Task
+    question: list[LeafPath]
+    choices: list[LeafPath] = field(default_factory=list)
+    fixed_choices: list[str] = field(default_factory=list)
+    labels: LeafPath | None = None
+    lettered: bool = False
+    answer: LeafPath | None = None
+    answer_kind: AnswerKind | None = None
+    index_base: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The plan of one port: `roles` by leaf path, `names` by source column."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    source: str
+    source_lang: str
+    target_lang: str
+    roles: dict[LeafPath, Role]
+    names: dict[str, str]
+    task: TaskPlan
+    format: int = 1
+
+    @property
+    def translated(self) -> list[LeafPath]:
+        """The leaves that are sent to a translator, in the schema's order."""
+        return [path for path, role in self.roles.items() if role.translated]
+
+    def renamed(self, path: LeafPath) -> list[str]:
+        """The keys from a row of the port down to a leaf: column renamed, `[]` kept."""
+        keys = keys_of(path)
+        return [self.names.get(keys[0], keys[0]), *keys[1:]]
+
+    def to_yaml(self) -> str:
+        """The file's text; equal plans give equal bytes."""
+        import yaml
+
+        raw = asdict(self)
+        raw["roles"] = {path: str(role) for path, role in self.roles.items()}
+        return _HEADER + yaml.safe_dump(raw, allow_unicode=True, sort_keys=False, width=100)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the file's text."""
+        return hashlib.sha256(self.to_yaml().encode()).hexdigest()
+
+
+_HEADER = (
+    "# The field plan of a port. Edit it and pass it back: hret port ... --plan plan.yaml\n"
+    f"# Roles: {', '.join(Role)}.\n"
+    "# Translated: prose, choices, and the steps of answer_steps. All else is kept as it is.\n"
+)
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan in a YAML file; what is wrong with it is a `UserError` naming the key."""
+    import yaml
+
+    try:
+        raw = yaml.safe_load(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"there is no plan file {path}") from None
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as e:
+        raise UserError(f"{path} is no YAML: {e}") from None
+    if not isinstance(raw, dict):
+        raise UserError(f"{path} is no plan", hint="hret port ... --dry-run prints one")
+    plan: Plan = validated(Plan, raw, path)
+    return plan
+
+
+_STEP = re.compile(r"((?:\\.|[^.\[\\])+)|(\[\])")
+
+
+def keys_of(path: LeafPath) -> list[str]:
+    """The steps of a path. A dot or bracket in a column's own name stands behind a backslash.
+
+    >>> keys_of("choices.text[]"), keys_of("messages[].content")
+    (['choices', 'text', '[]'], ['messages', '[]', 'content'])
+    """
+    return [EACH if m[2] else re.sub(r"\\(.)", r"\1", m[1]) for m in _STEP.finditer(path)]
+
+
+def path_of(keys: tuple[str, ...]) -> LeafPath:
+    """The path of some steps.
+
+    >>> path_of(("messages", "[]", "content")), keys_of(path_of(("a.b", "[]")))
+    ('messages[].content', ['a.b', '[]'])
+    """
+    out = ""
+    for key in keys:
+        text = key if key == EACH else re.sub(r"([.\[\\])", r"\\\1", key)
+        out += text if key == EACH or not out else f".{text}"
+    return out
+
+
+def check_against(plan: Plan, leaves: list[LeafPath], where: str) -> None:
+    """A plan must name the leaves that the data has, all of them and no other."""
+    for path in plan.roles:
+        if path not in leaves:
+            raise UserError(
+                f"{where}: the data has no leaf {path!r}", hint=f"it has {', '.join(leaves)}"
+            )
+    if missing := [p for p in leaves if p not in plan.roles]:
+        raise UserError(
+            f"{where}: no role for the leaf {missing[0]!r}", hint="give it one under roles"
+        )
+    task = plan.task
+    named = [*task.question, *task.choices, task.labels, task.answer]
+    for path in [p for p in named if p is not None]:
+        if path not in leaves:
+            raise UserError(f"{where}: task names {path!r}, which the data has not")
+    columns = {keys_of(p)[0] for p in leaves}
+    for column in plan.names:
+        if column not in columns:
+            raise UserError(f"{where}: names has {column!r}, which is no column")
+    new = [plan.names.get(c, c) for c in columns]
+    if len(set(new)) < len(new):
+        raise UserError(f"{where}: two columns would have the same name")

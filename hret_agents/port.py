@@ -1,0 +1,116 @@
+"""One port, from job to result: prepare → translate → write → publish, and a trial run of it.
+
+What is made lies in a work folder until it is whole and verified, and then takes the place of what
+was there in one move. Kill it at any moment and run it again: what was paid for is in the memory.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hret_agents.estimate import Estimate, cost, estimate
+from hret_agents.job import Listener, PortJob, PortResult, Stage, silent
+from hret_agents.plan.records import Plan
+from hret_agents.source import open_source
+from hret_agents.steps.prepare import check_names, locked, plan_of, prepare
+from hret_agents.steps.publish import evaluations, publish
+from hret_agents.steps.state import Port
+from hret_agents.steps.translate import translate
+from hret_agents.steps.write import write_module
+from hret_agents.translate.write import tables
+from hret_agents.translators import DEFAULT_MODEL
+from llm_eval import settings
+from llm_eval.dataset.spec import MANIFEST, MODULE
+from llm_eval.errors import UserError
+
+Step = Callable[[Port, Listener], Port]
+STEPS: dict[str, Step] = {"translate": translate, "module": write_module, "push": publish}
+
+
+def port_dataset(
+    job: PortJob,
+    listener: Listener = silent,
+    *,
+    download: Callable[[PortJob, Listener], Port] = prepare,
+    steps: Sequence[Step] = tuple(STEPS.values()),
+) -> PortResult:
+    """Do a job. `download` and `steps` are the stages, in order, for whoever replaces one.
+
+    Raises:
+        UserError: the job cannot be done as it stands; what was translated by then is kept.
+    """
+    started = time.monotonic()
+    port = download(job, listener)
+    with locked(port):
+        for step in steps:
+            port = step(port, listener)
+    evaluated = evaluations(port, listener)
+    listener(Stage("done"))
+    return _result(port, time.monotonic() - started, evaluated)
+
+
+def _result(port: Port, seconds: float, evaluated: dict[str, object]) -> PortResult:
+    done = port.manifest is not None
+    folder = port.folder if done else port.work
+    records = [r for by_split in port.splits.values() for r in by_split.values()]
+    total = sum(r.rows for r in records)
+    return PortResult(
+        slug=port.slug,
+        path=str(folder),
+        module_path=str(folder / MODULE) if done else None,
+        data_path=str(folder / "data"),
+        plan_path=str(folder / "plan.yaml"),
+        failed_path=str(folder / "failed.jsonl"),
+        checks_path=str(folder / "checks.jsonl"),
+        manifest_path=str(folder / MANIFEST) if done else None,
+        card_path=str(folder / "README.md") if done else None,
+        rows={
+            "total": total,
+            "passed": sum(r.passed for r in records),
+            "failed": sum(r.failed for r in records),
+            "from_memory": total - port.asked,
+            "kept_cells": sum(r.kept for r in records),
+        },
+        checks=dict(sorted(port.checks.items())),
+        failures=list(port.failures),
+        model=port.paid_model,
+        module_way=port.manifest.module_way if port.manifest else None,
+        usage=port.usage.to_dict(),
+        cost_usd=cost(port.paid_model, port.usage) if port.usage.requests else 0.0,
+        seconds=round(seconds, 3),
+        repo_id=port.repo if port.url else None,
+        url=port.url,
+        evaluations=evaluated,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What a port would do, found out without asking a model anything or writing a file."""
+
+    plan: Plan
+    model: str
+    estimate: Estimate
+    licence: str | None
+
+
+def dry_run(job: PortJob, listener: Listener = silent) -> DryRun:
+    """The plan of a job, and what it would cost. Needs no key."""
+    check_names(job)
+    listener(Stage("download", job.dataset))
+    source = open_source(job)
+    plan = plan_of(job, source)
+    model = job.model or ("memory" if job.dataset == "sample" else DEFAULT_MODEL)
+    if model.startswith("memory:") and not Path(model[7:]).expanduser().is_file():
+        raise UserError(f"there is no memory file {model[7:]}")
+    rows = (
+        row for _, _, data in source.parts for table in tables(data) for row in table.to_pylist()
+    )
+    batch_size = settings.load().batch_size if job.batch_size is None else job.batch_size
+    found = estimate(
+        rows, plan, model=model, batch_size=batch_size, concurrency=job.concurrency or 16
+    )
+    return DryRun(plan, model, found, source.licence)

@@ -1,0 +1,224 @@
+"""Everything that can be found out for free, before the first paid token.
+
+Names, keys, the plan, the source, the output folder, rights to push, licence and disk: what is
+wrong with any of them is a sentence now, and nothing was written but an empty work folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hret_agents.hub import may_push
+from hret_agents.job import Listener, PortJob, Stage
+from hret_agents.plan.infer import infer_plan
+from hret_agents.plan.records import Plan, check_against, read_plan
+from hret_agents.plan.schema import leaves_of
+from hret_agents.source import Source, open_source, stem_of
+from hret_agents.steps.state import Port
+from hret_agents.translators import chosen, needs_key, translator_of
+from llm_eval.aio import run_sync
+from llm_eval.dataset.spec import MANIFEST, Manifest, read_manifest
+from llm_eval.errors import UserError
+from llm_eval.models import MODELS
+
+LOOKED_AT = 500  # rows that a plan is inferred from
+WORK = ".work"
+_LANG = re.compile(r"^[a-z]{2,3}(-[A-Za-z]{2,4})?$")
+
+
+def prepare(job: PortJob, listener: Listener) -> Port:
+    """The port of a job, ready to be translated: every question that is free has been asked."""
+    check_names(job)
+    choice = chosen(job)
+    needs_key(job, choice)
+    writable(job.output_dir)
+    listener(Stage("download", job.dataset))
+    source = open_source(job)
+    plan = plan_of(job, source)
+    port = replace(placed(job, source, plan), choice=choice)
+    if job.push:
+        listener(Stage("preflight", "rights to push"))
+        named = job.repo_id or (port.old.repo if port.old else None)
+        repo = may_push(replace(job, repo_id=named), source, port.slug)
+        port = replace(port, repo=repo)
+    room_for(source, job.output_dir)
+    listener(Stage("preflight", f"translator {job.model or port.paid_model}"))
+    translator = translator_of(job, choice, plan.source_lang)
+    run_sync(_checked(translator))
+    return port
+
+
+def check_names(job: PortJob) -> None:
+    """Names and numbers that cannot be right, told before anything is opened."""
+    stem_of(job.dataset)
+    if not _LANG.match(job.target_lang):
+        raise UserError(
+            f"{job.target_lang!r} is no language code", hint="for example --target-lang ko"
+        )
+    for name in job.subsets + job.splits:
+        if not re.match(r"^\w[\w .+-]*$", name):
+            raise UserError(f"{name!r} is no name of a subset or split")
+    for value, flag, least in (
+        (job.limit, "--limit", 1),
+        (job.concurrency, "--concurrency", 1),
+        (job.batch_size, "batch_size", 1),
+        (job.max_retries, "max_retries", 0),
+    ):
+        if value is not None and value < least:
+            raise UserError(f"{flag} {value} is less than {least}")
+    for backend in job.evaluate:
+        MODELS.get(backend.partition(":")[0])
+
+
+def plan_of(job: PortJob, source: Source) -> Plan:
+    """The plan to go by: the user's, checked against the data, or one inferred from it."""
+    if job.plan is None:
+        plan = infer_plan(
+            source.features,
+            sampled(source),
+            source=source.name,
+            target_lang=job.target_lang,
+            keep_columns=job.keep_columns,
+        )
+    else:
+        plan = read_plan(job.plan)
+        check_against(plan, [leaf.path for leaf in leaves_of(source.features)], str(job.plan))
+        if plan.target_lang != job.target_lang:
+            raise UserError(
+                f"{job.plan} is a plan for {plan.target_lang!r}, not for {job.target_lang!r}"
+            )
+    if not plan.translated:
+        raise UserError(
+            f"no column of {source.name} is text to translate",
+            hint="if one is, give it the role prose in a plan and pass it by --plan",
+        )
+    return plan
+
+
+def sampled(source: Source) -> list[dict[str, Any]]:
+    """Some rows, spread evenly over all parts, as stored (images stay bytes)."""
+    rows: list[dict[str, Any]] = []
+    for _, _, data in source.parts:
+        share = max(1, LOOKED_AT * len(data) // max(1, source.rows))
+        arrow = data.with_format("arrow")
+        places = sorted({i * len(data) // share for i in range(min(share, len(data)))})
+        rows += arrow[places].to_pylist() if places else []
+    return rows
+
+
+def placed(job: PortJob, source: Source, plan: Plan) -> Port:
+    """The port with its slug, its folders, and what lies there already."""
+    subset = [next(iter(source.data))] if job.subsets and len(source.data) == 1 else []
+    slug = "__".join([source.stem, *(s.replace(" ", "_") for s in subset)]) + f"_{job.target_lang}"
+    root = job.output_dir.resolve()
+    folder = root / slug
+    if folder.parent != root:
+        raise UserError(f"{slug!r} would leave the output folder {root}")
+    work = root / WORK / slug
+    restore(folder, work)
+    old = read_manifest(folder) if (folder / MANIFEST).is_file() else None
+    if old is None and folder.exists():
+        raise UserError(
+            f"{folder} exists and is no port", hint="move it away, or pass --output-dir"
+        )
+    port = Port(
+        job=job,
+        slug=slug,
+        source=source,
+        plan=plan,
+        folder=folder,
+        work=work,
+        old=old,
+        repo=old.repo if old else None,
+    )
+    return replace(port, kept=beside(port, old)) if old else port
+
+
+def beside(port: Port, old: Manifest) -> frozenset[tuple[str, str]]:
+    """The old port's splits that this job leaves as they are; a `UserError` if they cannot stay."""
+    if old.source != port.source.name:
+        raise UserError(
+            f"{port.folder} holds a port of {old.source}", hint="pass another --output-dir"
+        )
+    new = {(subset, split) for subset, split, _ in port.source.parts}
+    for subset, split, data in port.source.parts:
+        record = old.splits.get(subset, {}).get(split)
+        if record and port.job.limit is not None and record.rows > len(data):
+            raise UserError(
+                f"{port.folder} holds {record.rows} rows of {subset}/{split}; "
+                f"--limit {port.job.limit} would leave {len(data)}",
+                hint="pass another --output-dir for a trial",
+            )
+    kept = {(s, t) for s, splits in old.splits.items() for t in splits} - new
+    same = old.plan_sha256 == port.plan.sha256 and old.revision == port.source.revision
+    if kept and not same:
+        there = ", ".join("/".join(k) for k in sorted(kept))
+        raise UserError(
+            f"{port.folder} holds {there}, ported from another revision or by another plan",
+            hint=f"port all splits at once, or first: hret datasets rm {port.slug}",
+        )
+    return frozenset(kept)
+
+
+def restore(folder: Path, work: Path) -> None:
+    """A kill between the two moves that put a port in place left the old one aside: put it back."""
+    aside = work.with_name(work.name + ".old")
+    if aside.exists():
+        if folder.exists():
+            shutil.rmtree(aside)
+        else:
+            aside.rename(folder)
+
+
+def writable(root: Path) -> None:
+    """The output folder, made if it is missing."""
+    try:
+        (root / WORK).mkdir(parents=True, exist_ok=True)
+        probe = root / WORK / f".probe-{os.getpid()}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as e:
+        raise UserError(
+            f"the output folder {root} cannot be written to: {e.strerror}", hint="pass --output-dir"
+        ) from None
+
+
+def room_for(source: Source, root: Path) -> None:
+    """Twice the source's size and some must be free."""
+    size = sum(d.data.nbytes for _, _, d in source.parts)
+    need, free = 3 * size + (50 << 20), shutil.disk_usage(root).free
+    if free < need:
+        raise UserError(
+            f"{root} has {free >> 20} MiB free, and {need >> 20} MiB may be needed",
+            hint="--output-dir",
+        )
+
+
+@contextmanager
+def locked(port: Port) -> Iterator[None]:
+    """One port of a slug at a time; the lock goes with the process that holds it."""
+    path = port.work.with_name(port.work.name + ".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"another process is porting {port.slug}", hint="wait for it, or stop it first"
+            ) from None
+        yield
+
+
+async def _checked(translator: Any) -> None:
+    try:
+        await translator.check()
+    finally:
+        await translator.close()

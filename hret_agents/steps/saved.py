@@ -1,0 +1,90 @@
+"""A port between two tool calls: what is known of it, in a file beside its work folder.
+
+Tools exchange the slug, or this file's path; no key is ever written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from hret_agents.job import PortJob
+from hret_agents.source import open_source
+from hret_agents.steps.prepare import WORK, placed, plan_of
+from hret_agents.steps.state import Port
+from hret_agents.translators import Choice
+from llm_eval.dataset.ports import write_atomically
+from llm_eval.dataset.spec import MANIFEST, SplitRecord, read_manifest
+from llm_eval.errors import UserError
+from llm_eval.records import Usage
+from llm_eval.secret import Secret
+
+_SECRETS = ("api_key", "hf_token")
+_PATHS = ("plan", "output_dir")
+_TUPLES = ("subsets", "splits", "evaluate")
+
+
+def path_of(slug: str, root: Path) -> Path:
+    """The file that a port's state is kept in."""
+    return root / WORK / f"{slug}.port.json"
+
+
+def save(port: Port) -> str:
+    """Keep what is known of a port; the path of the file."""
+    job = {k: v for k, v in vars_of(port.job).items() if k not in _SECRETS}
+    state = {
+        "job": {k: str(v) if isinstance(v, Path) else v for k, v in job.items()},
+        "choice": [port.choice.backend, port.choice.model] if port.choice else None,
+        "splits": {s: {t: asdict(r) for t, r in by.items()} for s, by in port.splits.items()},
+        "checks": dict(port.checks),
+        "failures": port.failures,
+        "asked": port.asked,
+        "usage": port.usage.to_dict(),
+        "prompt_version": port.prompt_version,
+    }
+    path = path_of(port.slug, port.folder.parent)
+    write_atomically(path, json.dumps(state, ensure_ascii=False, indent=1))
+    return str(path)
+
+
+def vars_of(job: PortJob) -> dict[str, Any]:
+    """A job's fields, as they are."""
+    return {name: getattr(job, name) for name in job.__dataclass_fields__}
+
+
+def load(name: str, root: Path, secrets: dict[str, Secret | None], **changes: Any) -> Port:
+    """The port that a tool was told of: by slug, by its folder, or by the path of this file."""
+    slug = Path(name).name.removesuffix(".port.json")
+    root = Path(name).parent if Path(name).is_dir() else root
+    root = Path(name).parent.parent if name.endswith(".port.json") else root
+    path = path_of(slug, root.resolve())
+    if not path.is_file():
+        raise UserError(
+            f"no port called {name!r} is under way", hint="call dataset_downloader first"
+        )
+    state = json.loads(path.read_text("utf-8"))
+    raw = state["job"] | secrets | changes
+    for key in _PATHS:
+        raw[key] = Path(raw[key]) if raw[key] is not None else None
+    for key in _TUPLES:
+        raw[key] = tuple(raw[key])
+    job = PortJob(**raw)
+    source = open_source(job)
+    port = placed(job, source, plan_of(job, source))
+    manifest = port.folder / MANIFEST
+    return replace(
+        port,
+        choice=Choice(*state["choice"]) if state["choice"] else None,
+        splits={
+            s: {t: SplitRecord(**r) for t, r in by.items()} for s, by in state["splits"].items()
+        },
+        checks=Counter(state["checks"]),
+        failures=tuple(state["failures"]),
+        asked=state["asked"],
+        usage=Usage(**state["usage"]),
+        prompt_version=state["prompt_version"],
+        manifest=read_manifest(port.folder) if manifest.is_file() else None,
+    )

@@ -1,0 +1,135 @@
+"""The module step and the last one: write the module, verify it, and put the port in its place."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from hret_agents.card import card
+from hret_agents.job import Listener, Stage
+from hret_agents.module.expect import expectations
+from hret_agents.module.spec import spec_of
+from hret_agents.steps.state import Port, Splits
+from llm_eval.dataset import ports
+from llm_eval.dataset.render import render
+from llm_eval.dataset.spec import MANIFEST, MODULE, Manifest
+from llm_eval.dataset.verify import verify
+from llm_eval.errors import UserError
+
+OURS = {MODULE, MANIFEST, "README.md", "plan.yaml", "checks.jsonl", "failed.jsonl", "data"}
+
+
+class ModuleError(UserError):
+    """The module that the template gave did not verify: its plan may not fit the data."""
+
+
+def write_module(port: Port, listener: Listener) -> Port:
+    """The port with its module and manifest: rendered, run in a child process, verified row by row.
+
+    A port of which no row passed gets neither.
+    """
+    listener(Stage("module", "writing and verifying dataset.py"))
+    splits = _with_kept(port)
+    if not any(record.passed for by_split in splits.values() for record in by_split.values()):
+        return port
+    spec = spec_of(
+        port.plan,
+        slug=port.slug,
+        repo=port.repo,
+        subsets={subset: list(by_split) for subset, by_split in splits.items()},
+    )
+    code = render(spec)
+    (port.work / MODULE).write_text(code, encoding="utf-8")
+    parts = (
+        (
+            subset,
+            split,
+            record.passed,
+            expectations(_files(port.work, subset, record.files), port.plan),
+        )
+        for subset, by_split in splits.items()
+        for split, record in by_split.items()
+    )
+    verdict = verify(port.work / MODULE, port.slug, parts)
+    if not verdict.ok:
+        raise ModuleError(
+            f"the dataset module does not hold: {verdict.reason}",
+            hint="its plan's task may not fit the data: edit "
+            f"{port.work / 'plan.yaml'} and pass it by --plan; nothing is paid twice",
+        )
+    manifest = Manifest(
+        slug=port.slug,
+        source=port.source.name,
+        revision=port.source.revision,
+        licence=port.source.licence,
+        source_lang=port.plan.source_lang,
+        target_lang=port.plan.target_lang,
+        translator=port.paid_model,
+        prompt_version=port.prompt_version,
+        repo=port.repo,
+        plan_sha256=port.plan.sha256,
+        columns={c: port.plan.names.get(c, c) for c in port.source.features},
+        splits=splits,
+        checks=dict(sorted(port.checks.items())),
+        module=spec,
+        module_sha256=hashlib.sha256(code.encode()).hexdigest(),
+        module_way="template",
+        limit=port.job.limit,
+    )
+    (port.work / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    (port.work / "README.md").write_text(card(manifest, port.plan), encoding="utf-8")
+    return _in_place(replace(port, manifest=manifest))
+
+
+def _with_kept(port: Port) -> Splits:
+    """All splits of the port: the fresh ones, and the old ones that stay, their files linked in."""
+    splits = {subset: dict(by_split) for subset, by_split in port.splits.items()}
+    for subset, split in sorted(port.kept):
+        assert port.old is not None
+        record = port.old.splits[subset][split]
+        target = port.work / "data" / subset
+        target.mkdir(parents=True, exist_ok=True)
+        for name in record.files:
+            shutil.copy2(port.folder / "data" / subset / name, target / name)
+        splits.setdefault(subset, {})[split] = record
+    return {subset: dict(sorted(by_split.items())) for subset, by_split in sorted(splits.items())}
+
+
+def _files(folder: Path, subset: str, names: dict[str, str]) -> list[Path]:
+    return [folder / "data" / subset / name for name in sorted(names)]
+
+
+def _in_place(port: Port) -> Port:
+    """The finished work folder takes the place of what was there, in one move."""
+    for path in _others(port):
+        target = port.work / path.relative_to(port.folder)
+        if path.name == MODULE:
+            target = target.with_name("dataset.edited.py")
+        shutil.copytree(path, target) if path.is_dir() else shutil.copy2(path, target)
+    for file in port.work.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as f:
+                os.fsync(f.fileno())
+    aside = port.work.with_name(port.work.name + ".old")
+    if port.folder.exists():
+        port.folder.rename(aside)
+    port.work.rename(port.folder)
+    shutil.rmtree(aside, ignore_errors=True)
+    ports.remember_root(port.folder.parent)
+    return port
+
+
+def _others(port: Port) -> Iterator[Path]:
+    """What lies in the old folder and is the user's own: more files, an edited module."""
+    if port.old is None:
+        return
+    for path in sorted(port.folder.iterdir()):
+        if path.name not in OURS and path.name != "__pycache__":
+            yield path
+        elif path.name == MODULE:
+            if hashlib.sha256(path.read_bytes()).hexdigest() != port.old.module_sha256:
+                yield path

@@ -1,0 +1,33 @@
+"""The tool `dataset_pusher`."""
+
+from __future__ import annotations
+
+from hret_agents.job import Listener
+from hret_agents.steps.publish import publish
+from hret_agents.steps.state import Port
+from hret_agents.tools.base import StepTool
+from llm_eval.errors import UserError
+
+
+class DatasetPusher(StepTool):
+    """Pushes a finished port to the Hub, private unless told otherwise."""
+
+    name = "dataset_pusher"
+    description = "Pushes a finished port to the Hugging Face Hub. Returns the repo's address."
+    inputs = {
+        "port": {"type": "string", "description": "What dataset_translator returned."},
+        "repo_id": {"type": "string", "description": "OWNER/NAME to push to.", "nullable": True},
+        "public": {"type": "boolean", "description": "Push as public.", "nullable": True},
+    }
+    stage = "push"
+
+    def forward(self, port: str, repo_id: str | None = None, public: bool | None = None) -> str:
+        """Push; the repo's address."""
+        done = self._through(port, push=True, repo_id=repo_id, public=bool(public))
+        if done.url is None:
+            raise UserError(f"{done.slug} has no module yet", hint="call module_generator first")
+        return done.url
+
+    def apply(self, port: Port, listener: Listener) -> Port:
+        """Push, if the job says so."""
+        return publish(port, listener)

@@ -1,0 +1,1 @@
+"""The translation engine: units, packs, memory, masks and checks."""

@@ -1,0 +1,130 @@
+"""From a row to the unit that is translated, and back.
+
+A row is the unit: its texts travel together, so that question and choices agree. What is empty,
+wordless, or in the target language already is not sent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hret_agents.plan.look import STEPS
+from hret_agents.plan.records import Plan, Role
+from hret_agents.plan.schema import replaced, values
+from hret_agents.translate.scripts import in_language, worth_translating
+
+_LETTER = re.compile(r"^(\s*\(?[A-J]\s*[).:]\s*)(.*)$", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One text of a row: `core` is sent, what stands around it stays as it is.
+
+    `place` counts the values of its leaf.
+    """
+
+    path: str
+    place: int
+    core: str
+    before: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What is translated as one: the segments of a row. `choices` groups those to be distinct."""
+
+    segments: tuple[Segment, ...]
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts to send, in order."""
+        return tuple(s.core for s in self.segments)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """What each text is: its leaf's path."""
+        return tuple(s.path for s in self.segments)
+
+    @property
+    def size(self) -> int:
+        """Length of the texts, in characters."""
+        return sum(len(s.core) for s in self.segments)
+
+
+def unit_of(row: Mapping[str, Any], plan: Plan) -> tuple[Unit, int]:
+    """(the unit of a row, how many cells were in the target language already)."""
+    segments, kept = [], 0
+    for path in plan.translated:
+        for place, text in enumerate(values(row, path)):
+            if not isinstance(text, str) or not worth_translating(text):
+                continue
+            if in_language(text, plan.target_lang):
+                kept += 1
+                continue
+            before, core, after = _split(text, plan.roles[path], plan.task.lettered)
+            if worth_translating(core):
+                segments.append(Segment(path, place, core, before, after))
+    return Unit(tuple(segments)), kept
+
+
+def _split(text: str, role: Role, lettered: bool) -> tuple[str, str, str]:
+    """(kept before, to translate, kept after): outer spaces, an option's letter, a gold `#### 42`.
+
+    >>> _split("B) two apples ", Role.choices, True)
+    ('B) ', 'two apples', ' ')
+    >>> _split("1+1=2\\n#### 2", Role.answer_steps, False)
+    ('', '1+1=2', '\\n#### 2')
+    """
+    before = after = ""
+    if role is Role.answer_steps and (m := STEPS.match(text)):
+        text, after = m[1], m[2] + m[3] + m[4]
+    if role is Role.choices and lettered and (m := _LETTER.match(text)):
+        before, text = m[1], m[2]
+    core = text.strip()
+    start = text.index(core)
+    return before + text[:start], core, text[start + len(core) :] + after
+
+
+def translated_row(
+    row: Mapping[str, Any], unit: Unit, texts: Sequence[str], plan: Plan
+) -> dict[str, Any]:
+    """A copy of `row` with the unit's texts in their places, and golds taken from their choices."""
+    new: dict[str, dict[int, str]] = {}
+    for segment, text in zip(unit.segments, texts, strict=True):
+        whole = segment.before + text + segment.after
+        new.setdefault(segment.path, {})[segment.place] = whole
+    out: Mapping[str, Any] = row
+    for path, by_place in new.items():
+        out = replaced(out, path, _at(by_place))
+    for path in answer_texts(plan):
+        out = replaced(out, path, _rederived(row, out, plan))
+    return dict(out)
+
+
+def answer_texts(plan: Plan) -> list[str]:
+    """The leaves whose text equals a choice and follows it."""
+    return [p for p, role in plan.roles.items() if role is Role.answer_text and plan.task.choices]
+
+
+def _at(by_place: Mapping[int, str]) -> Any:
+    places = iter(range(1 << 62))
+    return lambda old: by_place.get(next(places), old)
+
+
+def _rederived(row: Mapping[str, Any], out: Mapping[str, Any], plan: Plan) -> Any:
+    old = list(_choices(row, plan))
+    new = list(_choices(out, plan))
+
+    def gold(value: Any) -> Any:
+        return new[old.index(value)] if value in old else value
+
+    return gold
+
+
+def _choices(row: Mapping[str, Any], plan: Plan) -> Iterator[Any]:
+    for path in plan.task.choices:
+        yield from values(row, path)

@@ -1,0 +1,74 @@
+"""From `--model` to a translator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hret_agents.job import PortJob
+from hret_agents.source import SAMPLE
+from hret_agents.translate.base import Translator
+from hret_agents.translate.chat import ChatTranslator
+from hret_agents.translate.tm import MemoryTranslator
+from llm_eval import settings
+from llm_eval.errors import Unknown, UserError
+from llm_eval.models import MODELS
+from llm_eval.models.openai import endpoint_of
+from llm_eval.models.transport import Transport
+
+DEFAULT_MODEL = "gpt-4o-mini"
+_WAYS = (
+    "set OPENAI_API_KEY, or pass --model NAME --api-base URL for a server of your own, "
+    "or --model memory to use a translation memory"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which translator, decided and not yet made: `backend` is "openai" or "memory"."""
+
+    backend: str
+    model: str
+
+
+def chosen(job: PortJob) -> Choice:
+    """The translator that a job means. No key and no model is a `UserError` naming the ways."""
+    if job.model is None:
+        if job.dataset == SAMPLE:
+            return Choice("memory", "")
+        found = settings.load()
+        has_key = job.api_key or found.openai_api_key
+        if not has_key and not (job.api_base or found.openai_base_url):
+            raise UserError("no translator: there is no API key and no --model", hint=_WAYS)
+        if not has_key:
+            raise UserError("no --model is named for this server", hint="--model NAME")
+        return Choice("openai", DEFAULT_MODEL)
+    name, _, rest = job.model.partition(":")
+    if name == "memory":
+        return Choice("memory", rest)
+    if name == "openai" and rest:
+        return Choice("openai", rest)
+    if name in MODELS or name in ("openai", "vllm", "huggingface", "litellm"):
+        raise Unknown("translator", job.model, ["memory", "openai:NAME"], hint=_WAYS)
+    return Choice("openai", job.model)
+
+
+def translator_of(job: PortJob, choice: Choice, source_lang: str) -> Translator:
+    """The translator of a job."""
+    if choice.backend == "memory":
+        return MemoryTranslator(
+            job.target_lang, Path(choice.model).expanduser() if choice.model else None
+        )
+    endpoint = endpoint_of(
+        api_base=job.api_base,
+        api_key=job.api_key,
+        concurrency=job.concurrency,
+        max_retries=job.max_retries,
+    )
+    return ChatTranslator(Transport(endpoint), choice.model, source_lang, job.target_lang)
+
+
+def needs_key(job: PortJob, choice: Choice) -> None:
+    """A `UserError` now if the translator would want for a key; nothing is opened or asked."""
+    if choice.backend == "openai":
+        endpoint_of(api_base=job.api_base or None, api_key=job.api_key)

@@ -1,0 +1,148 @@
+"""From what a user calls a dataset to an instance of it.
+
+Tried in this order: an instance, a class, a path to a module file, a registered name, a port here
+(slug, original name, pushed repo), a port pushed to the Hub.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from llm_eval.dataset import ports
+from llm_eval.dataset.base import DATASETS, BaseDataset, Row
+from llm_eval.dataset.spec import MANIFEST, read_manifest
+from llm_eval.errors import HretError, Unknown, UserError
+
+Subset = str | Sequence[str] | None
+
+
+def load_datasets(
+    name: str | type[BaseDataset] | BaseDataset,
+    subset: Subset = None,
+    split: str | None = None,
+    lang: str | None = None,
+    **params: Any,
+) -> BaseDataset:
+    """The dataset called `name`, made with `subset`, `split` and `params`.
+
+    Raises:
+        Unknown: nothing answers to the name.
+        UserError: several do, or its class cannot be made with these arguments.
+    """
+    if isinstance(name, BaseDataset):
+        return name
+    return _make(_class(name, subset, lang), name, subset, split, params)
+
+
+def _class(name: str | type[BaseDataset], subset: Subset, lang: str | None) -> type[BaseDataset]:
+    if isinstance(name, type):
+        if not issubclass(name, BaseDataset):
+            raise UserError(f"{name.__name__} is no subclass of BaseDataset")
+        return name
+    if not isinstance(name, str) or not name:
+        raise UserError(f"a dataset is named by a text, a class or an instance, not {name!r}")
+    if name.endswith(".py"):
+        return _from_file(Path(name).expanduser())
+    if name in DATASETS:
+        return DATASETS.get(name)
+    if port := ports.find(name, subset, lang):
+        return ports.module_class(port)
+    if (
+        name.count("/") == 1
+        and not name.startswith((".", "/", "hf:"))
+        and (port := ports.from_hub(name))
+    ):
+        return ports.module_class(port)
+    known = set(DATASETS.names()) | {n for p in ports.local_ports() for n in p.manifest.names}
+    raise Unknown("dataset", name, known, hint="" if known else _none_hint(name))
+
+
+def _none_hint(name: str) -> str:
+    return f"port it first: hret port --dataset {name}; or give a path to a module (.py)"
+
+
+def _from_file(path: Path) -> type[BaseDataset]:
+    """The class in the user's own module file. One that lies in a port obeys the port's rules."""
+    if not path.is_file():
+        raise UserError(f"there is no file {path}", hint="give a path to a dataset module (.py)")
+    path = path.resolve()
+    if (path.parent / MANIFEST).is_file():
+        return ports.module_class(ports.Port(path.parent, read_manifest(path.parent)))
+    name = f"hret_user_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except HretError:
+        raise
+    except Exception as e:  # the user's file may raise anything
+        del sys.modules[name]
+        raise UserError(f"{path} could not be imported: {type(e).__name__}: {e}") from e
+    return ports.dataset_class(module, path)
+
+
+def _make(
+    kind: type[BaseDataset], name: Any, subset: Subset, split: str | None, params: dict[str, Any]
+) -> BaseDataset:
+    """An instance of `kind`, whatever its constructor takes; None is not passed at all.
+
+    Several subsets go to a class of the list contract as a list, and to one of the row contract
+    one by one.
+    """
+    one = subset[0] if not isinstance(subset, str) and subset and len(subset) == 1 else subset
+    if one is not None and not isinstance(one, str) and kind.load is BaseDataset.load:
+        return Joined([_make(kind, name, s, split, params) for s in one])
+    taken = inspect.signature(kind).parameters
+    anything = any(p.kind is p.VAR_KEYWORD for p in taken.values())
+    wanted = {k: v for k, v in {"subset": one, "split": split, **params}.items() if v is not None}
+    if refused := [k for k in wanted if not anything and k not in taken]:
+        raise UserError(
+            f"{kind.__name__} takes no {refused[0]!r}",
+            hint=f"it takes: {', '.join(taken) or 'nothing'}",
+        )
+    if isinstance(name, str) and "dataset_name" in taken:
+        wanted["dataset_name"] = name
+    try:
+        return kind(**wanted)
+    except HretError:
+        raise
+    except Exception as e:  # a module's constructor loads data and may raise anything
+        raise UserError(f"{kind.__name__} could not be made: {type(e).__name__}: {e}") from e
+
+
+class Joined(BaseDataset):
+    """Several datasets of one class, one subset each, as one."""
+
+    def __init__(self, parts: Sequence[BaseDataset]) -> None:
+        super().__init__(
+            dataset_name=parts[0].dataset_name,
+            split=parts[0].split,
+            subset=[p.subset for p in parts],
+        )
+        self.parts = parts
+        self._places = [(p, i) for p in parts for i in range(len(p))]
+
+    def load(self) -> list[Row]:
+        """The parts' rows, one after another."""
+        return [row for part in self.parts for row in part.load()]
+
+    def get_prompt(self, index: int) -> str:
+        """The prompt of the row in its part."""
+        part, i = self._places[index]
+        return part.get_prompt(i)
+
+    def evaluate_prediction(self, index: int, prediction: str) -> tuple[bool, float | None]:
+        """The part's own judgement."""
+        part, i = self._places[index]
+        return part.evaluate_prediction(i, prediction)
+
+    def __len__(self) -> int:
+        return len(self._places)

@@ -1,0 +1,142 @@
+"""What a port is, as its folder records it: `port.json` (the `Manifest`) and the module's spec.
+
+Both are plain dataclasses; pydantic checks them when a file is read, and not before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from llm_eval.errors import UserError
+
+MANIFEST = "port.json"
+MODULE = "dataset.py"
+FieldPath = list[str]  # keys from the row down to a cell: ["choices", "text"]
+AnswerKind = Literal["letter", "index", "label", "text", "number", "steps"]
+Task = Literal["multiple_choice", "number", "text", "ungraded"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModuleSpec:
+    """All that the template needs to write a dataset module.
+
+    `choices` is one path to a list, or several paths to a choice each; `labels` the path to the
+    letters that `answer_kind="label"` refers to; `fixed_choices` a closed set of labels (NLI).
+    `lettered` choices carry their own letter ("A)21") and are shown as they are.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    slug: str
+    class_name: str
+    source: str
+    lang: str
+    repo: str | None
+    subsets: dict[str, list[str]]
+    task: Task
+    question: list[FieldPath]
+    choices: list[FieldPath] = field(default_factory=list)
+    fixed_choices: list[str] = field(default_factory=list)
+    labels: FieldPath | None = None
+    lettered: bool = False
+    answer: FieldPath | None = None
+    answer_kind: AnswerKind | None = None
+    index_base: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitRecord:
+    """One split of one subset: rows in = passed + failed; `files` maps each file to its SHA-256.
+
+    `kept` counts cells that were in the target language already.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    rows: int
+    passed: int
+    failed: int
+    kept: int
+    files: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """`port.json`: where a port came from, what is in it, and the hash of its verified module."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    slug: str
+    source: str
+    revision: str | None
+    licence: str | None
+    source_lang: str
+    target_lang: str
+    translator: str
+    prompt_version: str
+    repo: str | None
+    plan_sha256: str
+    columns: dict[str, str]
+    splits: dict[str, dict[str, SplitRecord]]
+    checks: dict[str, int]
+    module: ModuleSpec
+    module_sha256: str
+    module_way: str
+    limit: int | None = None
+    format: int = 1
+
+    @property
+    def names(self) -> set[str]:
+        """Every name this port answers to."""
+        return {self.slug, self.source} | ({self.repo} if self.repo else set())
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        """(passed, failed) over all splits."""
+        records = [r for splits in self.splits.values() for r in splits.values()]
+        return sum(r.passed for r in records), sum(r.failed for r in records)
+
+    def to_json(self) -> str:
+        """The file's text; equal manifests give equal bytes."""
+        return json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n"
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of the port in `folder`; a file that is none is a `UserError`."""
+    path = folder / MANIFEST
+    manifest: Manifest = validated(Manifest, json_file(path), path)
+    return manifest
+
+
+def json_file(path: Path) -> Any:
+    """The JSON in `path`."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path.parent} holds no {path.name}") from None
+    except (ValueError, OSError) as e:
+        raise UserError(f"{path} cannot be read: {e}") from None
+
+
+def validated(kind: type[Any], raw: Any, where: Path | str) -> Any:
+    """`raw` as a `kind`; the first thing wrong with it is a `UserError` naming the field."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(kind).validate_python(raw)
+    except ValidationError as e:
+        first = e.errors(include_url=False, include_context=False)[0]
+        field_name = ".".join(str(p) for p in first["loc"]) or "the whole"
+        if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+            raise UserError(f"{where}: unknown key {field_name!r}") from None
+        raise UserError(f"{where}: {field_name}: {first['msg']}") from None
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as f:
+        while piece := f.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()

@@ -1,0 +1,252 @@
+"""Is a dataset module right? Found out by running it in a child process, row by row.
+
+Verified means: it imports from outside the checkout, registers, and `load()`s every row; on every
+row the gold answer scores 1 and each wrong one 0, and the prompt holds the question and every
+choice and never the answer. What is right is known from the data and the plan, not from the module;
+the child answers questions and the parent computes the verdict.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import llm_eval
+from llm_eval.errors import DatasetError
+
+BATCH = 500
+_START = "import sys; sys.path.append(sys.argv[1]); from llm_eval.dataset.child import main; main()"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What a row must do. `gold` None: the row is ungraded and must score None.
+
+    `golds` are replies that must score 1, `wrong` replies that must score 0; `shown` are texts the
+    prompt must hold; `hidden` must not stand in it once the shown texts are taken out.
+    """
+
+    shown: Sequence[str]
+    golds: Sequence[str]
+    wrong: Sequence[str]
+    hidden: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome: how many rows held, and the first reason against the module (empty: none)."""
+
+    rows: int
+    reason: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Did every row hold?"""
+        return not self.reason
+
+
+def verify(
+    module: Path,
+    slug: str,
+    parts: Iterable[tuple[str, str, int, Iterable[Expected]]],
+    *,
+    timeout: float = 600.0,
+) -> Verdict:
+    """Verify the module at `module` on every (subset, split, number of rows, expectations)."""
+    checked = 0
+    try:
+        for subset, split, count, expected in parts:
+            with ChildModule(module, timeout=timeout) as child:
+                checked += _part(child, slug, subset, split, count, expected)
+    except DatasetError as e:
+        return Verdict(checked, e.message)
+    return Verdict(checked)
+
+
+def _part(
+    child: ChildModule, slug: str, subset: str, split: str, count: int, expected: Iterable[Expected]
+) -> int:
+    where = f"{subset}/{split}"
+    opened = child.ask("open", str(child.path), subset, split)
+    if slug not in opened["registered"]:
+        raise DatasetError(f"the module registers {opened['registered']}, not {slug!r}")
+    loaded = child.ask("loaded")
+    if (opened["rows"], loaded) != (count, count):
+        raise DatasetError(
+            f"{where} holds {count} rows; the module has {opened['rows']} and load()s {loaded}"
+        )
+    start = 0
+    for batch in _batches(expected):
+        _batch(child, where, start, batch)
+        start += len(batch)
+    return count
+
+
+def _batch(child: ChildModule, where: str, start: int, batch: Sequence[Expected]) -> None:
+    rows = child.ask("rows", start, start + len(batch))
+    for i, (row, want) in enumerate(zip(rows, batch, strict=True), start):
+        for text in (row["input"], row["prompt"]):
+            if reason := prompt_fault(text, want):
+                raise DatasetError(f"{where}, row {i}: {reason}")
+    asked = [
+        (i, reply, score)
+        for i, want in enumerate(batch, start)
+        for score, replies in ((1.0, want.golds), (0.0, want.wrong))
+        for reply in replies
+    ]
+    verdicts = child.ask("judge", [[i, reply] for i, reply, _ in asked])
+    for (i, reply, score), verdict in zip(asked, verdicts, strict=True):
+        if verdict != [bool(score), score]:
+            kind = "gold" if score else "wrong"
+            raise DatasetError(f"{where}, row {i}: the {kind} answer {reply!r} scores {verdict}")
+
+
+def prompt_fault(prompt: str, want: Expected) -> str:
+    """What is wrong with a prompt; empty when nothing is.
+
+    >>> want = Expected(shown=["질문?", "하나"], golds=[], wrong=[], hidden=["42"])
+    >>> prompt_fault("질문? A. 하나 B. 둘", want)
+    ''
+    >>> prompt_fault("질문? A. 하나 (답은 42)", want)
+    "the prompt gives the answer away: '42'"
+    """
+    rest = prompt
+    for text in want.shown:
+        if text not in prompt:
+            return f"the prompt lacks {text[:80]!r}"
+        rest = rest.replace(text, "\0", 1)
+    for secret in want.hidden:
+        if secret and secret in rest:
+            return f"the prompt gives the answer away: {secret[:80]!r}"
+    return ""
+
+
+def _batches(expected: Iterable[Expected]) -> Iterator[list[Expected]]:
+    batch: list[Expected] = []
+    for want in expected:
+        batch.append(want)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+class ChildModule:
+    """A dataset module in a process of its own: no environment, no keys, limits, a deadline.
+
+    The process starts outside the checkout, in an empty folder that is also its home.
+    """
+
+    def __init__(self, path: Path, *, timeout: float = 600.0, memory: int = 16 << 30) -> None:
+        self.path = path.resolve()
+        self._deadline = time.monotonic() + timeout
+        self._timeout, self._memory = timeout, memory
+        self._home = tempfile.TemporaryDirectory(prefix="hret-module-")
+        self._errors = tempfile.TemporaryFile()
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-c", _START, str(Path(llm_eval.__file__).parents[1])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            cwd=self._home.name,
+            env=_environment(self._home.name),
+            start_new_session=True,
+            preexec_fn=self._limits,
+        )
+        assert self._process.stdout
+        self._ready = selectors.DefaultSelector()
+        self._ready.register(self._process.stdout, selectors.EVENT_READ)
+        self._buffer = b""
+
+    def ask(self, name: str, *arguments: Any) -> Any:
+        """The module's answer; what it raises, and its death, are `DatasetError`s."""
+        assert self._process.stdin
+        try:
+            self._process.stdin.write(json.dumps([name, arguments]).encode() + b"\n")
+            self._process.stdin.flush()
+            reply = json.loads(self._line())
+        except (BrokenPipeError, ValueError):
+            raise DatasetError(f"the module's process ended: {self._last_words()}") from None
+        if "error" in reply:
+            raise DatasetError(f"the module's {name} failed: {reply['error']}")
+        return reply["ok"]
+
+    def close(self) -> None:
+        """End the process and all it started."""
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe and not pipe.closed:
+                try:
+                    pipe.close()
+                except BrokenPipeError:
+                    continue
+        self._ready.close()
+        self._errors.close()
+        self._home.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _line(self) -> bytes:
+        assert self._process.stdout
+        while b"\n" not in self._buffer:
+            left = self._deadline - time.monotonic()
+            if left <= 0 or not self._ready.select(left):
+                raise DatasetError(f"the module took longer than {self._timeout:g} s")
+            piece = os.read(self._process.stdout.fileno(), 1 << 20)
+            if not piece:
+                raise BrokenPipeError
+            self._buffer += piece
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
+
+    def _last_words(self) -> str:
+        self._errors.seek(0)
+        said = self._errors.read().decode("utf-8", "replace").strip().splitlines()
+        return said[-1] if said else f"exit status {self._process.wait()}"
+
+    def _limits(self) -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (self._memory, self._memory))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        seconds = int(self._timeout) + 1
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+
+
+def _environment(home: str) -> dict[str, str]:
+    """All that a module's process is told: no keys, no proxies, no caches but its own."""
+    return {
+        "HOME": home,
+        "HF_HOME": home,
+        "HRET_HOME": home,
+        "TMPDIR": home,
+        "HF_HUB_OFFLINE": "1",
+        "HF_DATASETS_OFFLINE": "1",
+        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+        "LANG": "C.UTF-8",
+        "PATH": os.defpath,
+    }

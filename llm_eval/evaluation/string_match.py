@@ -1,0 +1,71 @@
+"""`string_match`: is the answer that a reply gives the reference?
+
+Choices are compared as choices, numbers as numbers, anything else as text (NFC, case and spacing
+aside). A reply without a readable answer scores 0 and counts as unanswered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from llm_eval.dataset.base import BaseDataset
+from llm_eval.evaluation import extract
+from llm_eval.evaluation.base import BaseEvaluator
+from llm_eval.records import Sample, Score
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What was read from a reply (None: nothing), and whether it is right."""
+
+    extracted: str | None
+    is_correct: bool
+
+
+def judge(reply: str, reference: str, options: Sequence[str] = ()) -> Judgement:
+    """Does `reply` give `reference`?
+
+    >>> judge("정답은 ③번입니다", "C", ["A", "B", "C", "D"])
+    Judgement(extracted='C', is_correct=True)
+    >>> judge("그래서 모두 1,204개. #### 1204", "1204").is_correct
+    True
+    >>> judge("정답: 10", "1").is_correct
+    False
+    """
+    if options:
+        chosen = extract.option(reply, options)
+        if chosen is None:
+            return Judgement(None, False)
+        gold = extract.option(reference, options) or reference
+        return Judgement(chosen, extract.plain(chosen) == extract.plain(gold))
+    wanted = extract.as_number(reference)
+    if wanted is not None:
+        found = extract.number(reply)
+        return Judgement(None if found is None else f"{found:g}", found == wanted)
+    tail = extract.marked(reply)
+    given = extract.last_line(reply) if tail is None else tail
+    if not given:
+        return Judgement(None, False)
+    right = extract.plain(reference) in (
+        extract.plain(given),
+        extract.plain(extract.visible(reply)),
+    )
+    return Judgement(given, right)
+
+
+class StringMatch(BaseEvaluator):
+    """The `string_match` method."""
+
+    name = "string_match"
+
+    def score(self, sample: Sample, reply: str, dataset: BaseDataset) -> Score:
+        """1 or 0; `answered` says whether an answer could be read at all."""
+        found = judge(reply, sample.reference or "", sample.options)
+        return Score(
+            sample_id=sample.id,
+            value=float(found.is_correct),
+            is_correct=found.is_correct,
+            extracted=found.extracted,
+            answered=found.extracted is not None,
+        )

@@ -1,0 +1,207 @@
+"""The one way to send a request to a model: client, limiter, retries, usage and error kinds.
+
+Translator, backends, judges and module writer all go through `Transport.post`. A failure leaves
+here as a `BackendError` with a kind (retried where that may help), or as a `UserError` where no
+retry can: a refused key, an unknown model, an exhausted quota, an address nobody answers at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from llm_eval.errors import AuthError, BackendError, UserError
+from llm_eval.models.limiter import shared_limiter
+from llm_eval.records import Usage
+from llm_eval.secret import Secret
+
+if TYPE_CHECKING:
+    import aiohttp
+
+DEFAULT_BASE = "https://api.openai.com/v1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where requests go. `timeout` is in seconds, for one whole request."""
+
+    base_url: str = DEFAULT_BASE
+    api_key: Secret | None = None
+    timeout: float = 600.0
+    concurrency: int | None = None
+    max_retries: int = 3
+    backoff: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not self.base_url.startswith(("http://", "https://")):
+            raise UserError(
+                f"api_base {self.base_url!r} is no address",
+                hint="it begins with http:// or https:// and mostly ends in /v1",
+            )
+
+
+@dataclass
+class Transport:
+    """A client of one endpoint. Used inside the event loop; `close` it there."""
+
+    endpoint: Endpoint
+    usage: Usage = Usage()
+    _session: aiohttp.ClientSession | None = field(default=None, repr=False)
+    _dice: random.Random = field(default_factory=random.Random, repr=False)
+
+    async def post(self, path: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The reply's JSON object; tried again up to `max_retries` times where that may help."""
+        body = json.dumps(payload, ensure_ascii=False).encode()
+        for attempt in range(self.endpoint.max_retries + 1):
+            try:
+                return await self._once("POST", path, body)
+            except BackendError as e:
+                if not e.retryable or attempt == self.endpoint.max_retries:
+                    raise
+                wait = self.endpoint.backoff * 2**attempt * self._dice.uniform(0.5, 1.0)
+                await asyncio.sleep(e.retry_after or wait)
+        raise AssertionError("unreachable: the loop returns or raises")
+
+    async def check(self, model: str | None = None) -> None:
+        """Ask, before anything is paid, whether the endpoint answers and takes the key.
+
+        A server without a model list passes; one whose list lacks `model` does too, for lists are
+        often partial: the first request will tell.
+        """
+        try:
+            await self._once("GET", "/models", None)
+        except BackendError as e:
+            if e.kind in ("connection", "timeout"):
+                raise UserError(
+                    e.message, hint="is the server running, and is --api-base right?"
+                ) from None
+        except AuthError:
+            raise
+        except UserError:
+            return
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _once(self, method: str, path: str, body: bytes | None) -> Mapping[str, Any]:
+        import aiohttp
+
+        limiter = self.limiter
+        async with limiter:
+            started = limiter.now()
+            try:
+                async with self._client().request(
+                    method, self.endpoint.base_url.rstrip("/") + path, data=body
+                ) as reply:
+                    status, raw = reply.status, await reply.read()
+                    headers = dict(reply.headers)
+            except TimeoutError:
+                limiter.pushed_back(started=started)
+                raise BackendError(
+                    f"{self._where} did not answer within {self.endpoint.timeout:g} s",
+                    kind="timeout",
+                ) from None
+            except (aiohttp.ClientError, OSError) as e:
+                raise BackendError(
+                    f"{self._where} could not be reached, or broke off ({type(e).__name__})",
+                    kind="connection",
+                ) from None
+            if status == 429:
+                limiter.pushed_back(started=started, retry_after=_retry_after(headers))
+            elif status < 400:
+                limiter.succeeded()
+        return self._read(status, headers, raw)
+
+    def _read(self, status: int, headers: Mapping[str, str], raw: bytes) -> Mapping[str, Any]:
+        try:
+            body = json.loads(raw)
+        except ValueError:
+            body = None
+        if status >= 400:
+            raise self._refused(status, headers, body, raw)
+        if not isinstance(body, dict):
+            raise BackendError(f"{self._where} sent no JSON object", kind="server", status=status)
+        usage = body.get("usage") or {}
+        self.usage += Usage(
+            1, int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+        )
+        return body
+
+    def _refused(
+        self, status: int, headers: Mapping[str, str], body: Any, raw: bytes
+    ) -> BackendError | UserError:
+        error = body.get("error") if isinstance(body, dict) else None
+        error = (
+            error
+            if isinstance(error, dict)
+            else {"message": error or raw[:300].decode("utf-8", "replace")}
+        )
+        key = self.endpoint.api_key
+        said = str(error.get("message") or "no reason given")
+        said = key.scrub(said) if key else said
+        message, code = f"{self._where} answered {status}: {said}", error.get("code")
+        if status in (401, 403):
+            return AuthError(message, hint="check OPENAI_API_KEY or --api-key")
+        if code == "insufficient_quota":
+            return UserError(message, hint="what was answered is kept: top up, then run this again")
+        if status == 404:
+            return UserError(message, hint="check --model and --api-base")
+        if status == 429:
+            wait = _retry_after(headers)
+            return BackendError(message, kind="rate_limit", status=status, retry_after=wait)
+        if status >= 500 or status == 408:
+            return BackendError(
+                message, kind="server", status=status, retry_after=_retry_after(headers)
+            )
+        kind = "content_filter" if code == "content_filter" else "bad_request"
+        param = error.get("param")
+        return BackendError(
+            message,
+            kind="content_filter" if kind == "content_filter" else "bad_request",
+            status=status,
+            param=param if isinstance(param, str) else None,
+        )
+
+    @property
+    def limiter(self) -> Any:
+        """The limiter that all users of this endpoint share."""
+        loop_id = id(asyncio.get_running_loop())
+        return shared_limiter(self.endpoint.base_url, loop_id, self.endpoint.concurrency)
+
+    @property
+    def _where(self) -> str:
+        return self.endpoint.base_url
+
+    def _client(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            import aiohttp
+
+            headers = {"Content-Type": "application/json"}
+            if self.endpoint.api_key:
+                headers["Authorization"] = f"Bearer {self.endpoint.api_key.reveal()}"
+            self._session = aiohttp.ClientSession(
+                headers=headers,
+                timeout=aiohttp.ClientTimeout(total=self.endpoint.timeout, connect=30),
+                connector=aiohttp.TCPConnector(limit=0),
+                trust_env=bool(os.environ.get("HTTPS_PROXY") or os.environ.get("HTTP_PROXY")),
+            )
+        return self._session
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds a server asks to wait; its date form is rare and read as unknown."""
+    named = {k.lower(): v for k, v in headers.items()}
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            return float(named[name]) * unit
+        except (KeyError, ValueError):
+            continue
+    return None

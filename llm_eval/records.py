@@ -1,0 +1,119 @@
+"""The records of a run: frozen, and each stage returns a new one.
+
+A run is `Sample → Prompt → Prediction → Score`. A sample that failed carries a `Failure`; it is
+counted apart and never becomes a wrong answer, an empty string or the source text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from llm_eval.errors import HretError, RunError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What went wrong with one sample: where, of what kind, and whether trying again may help."""
+
+    where: str
+    kind: str
+    message: str
+    retryable: bool = False
+
+    @classmethod
+    def of(cls, error: HretError, where: str) -> Failure:
+        """The record of an error raised at `where` (a stage's name)."""
+        kind = error.kind if isinstance(error, RunError) else "error"
+        retryable = error.retryable if isinstance(error, RunError) else False
+        return cls(where=where, kind=kind, message=error.message, retryable=retryable)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dict."""
+        return {
+            "where": self.where,
+            "kind": self.kind,
+            "message": self.message,
+            "retryable": self.retryable,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a request, or many, cost: requests sent and tokens as the server counted them."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.requests + other.requests,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+        )
+
+    def to_dict(self) -> dict[str, int]:
+        """A JSON-ready dict."""
+        return {
+            "requests": self.requests,
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One row of a benchmark as a model and a scorer see it.
+
+    `reference` is None where the dataset gives none; `options` is empty for open questions;
+    `index` is the row's place in its dataset, which `evaluate_prediction` takes.
+    """
+
+    index: int
+    input: str
+    reference: str | None = None
+    options: tuple[str, ...] = ()
+    subset: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """Unique in its dataset, stable between runs."""
+        return f"{self.subset}/{self.index}" if self.subset else str(self.index)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """What is sent for one sample. `reference` is there for the baselines and never leaves here."""
+
+    sample_id: str
+    text: str
+    options: tuple[str, ...] = ()
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """A model's reply: its text untouched, or the failure that stands in its place."""
+
+    sample_id: str
+    text: str | None = None
+    finish_reason: str | None = None
+    usage: Usage = Usage()
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """A judgement. `value` None means not scored, which is never the same as 0.
+
+    `answered` is False when no answer could be read from the reply: that scores 0, and is counted.
+    """
+
+    sample_id: str
+    value: float | None
+    is_correct: bool = False
+    extracted: str | None = None
+    answered: bool = True

@@ -1,0 +1,54 @@
+"""Names for plug-ins: built-ins as lazy strings, users' own by decorator, others' by entry point.
+
+All three take the same path, listing names imports nothing, and a wrong name is answered with a
+guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Generic, TypeVar, cast
+
+from llm_eval.errors import Unknown
+
+T = TypeVar("T")
+C = TypeVar("C", bound=type[Any])
+
+
+class Registry(Generic[T]):
+    """Plug-ins of one `kind`; entry points live in the group `hret.<kind>`."""
+
+    def __init__(self, kind: str, built_in: Mapping[str, str] | None = None) -> None:
+        self.kind = kind
+        self._lazy = dict(built_in or {})
+        self._live: dict[str, T] = {}
+
+    def add(self, name: str) -> Callable[[C], C]:
+        """Decorator: register a class as `name`. A later registration replaces an earlier one."""
+
+        def register(item: C) -> C:
+            self._live[name] = cast(T, item)
+            return item
+
+        return register
+
+    def get(self, name: str) -> T:
+        """The plug-in called `name`; `Unknown` (with a guess) when there is none."""
+        if name in self._live:
+            return self._live[name]
+        if name in self._lazy:
+            module, _, attribute = self._lazy[name].partition(":")
+            return cast(T, getattr(import_module(module), attribute))
+        for point in entry_points(group=f"hret.{self.kind}", name=name):
+            return cast(T, point.load())
+        raise Unknown(self.kind, name, self.names())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.names()
+
+    def names(self) -> list[str]:
+        """Every known name, sorted; nothing is imported."""
+        plugged = {p.name for p in entry_points(group=f"hret.{self.kind}")}
+        return sorted(plugged | set(self._lazy) | set(self._live))

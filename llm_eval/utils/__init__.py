@@ -1,0 +1,1 @@
+"""Names that modules written for haerae-evaluation-toolkit import."""
