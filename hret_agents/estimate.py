@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -78,12 +79,17 @@ def estimate(
     )
 
 
-def cost(model: str, usage: Usage) -> float | None:
-    """USD for `usage` of `model`; None where its price is unknown."""
+@cache
+def _prices() -> dict[str, dict[str, float]]:
     import yaml
 
     prices = yaml.safe_load((files("hret_agents") / "prices.yaml").read_text("utf-8"))
-    price = prices.get(model.rsplit(":", 1)[-1])
+    return dict(prices)
+
+
+def cost(model: str, usage: Usage) -> float | None:
+    """USD for `usage` of `model`; None where its price is unknown."""
+    price = _prices().get(model.rsplit(":", 1)[-1])
     if price is None:
         return None
     million = 1_000_000

@@ -60,12 +60,16 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """An event: so many rows of so many are done, so many of them failed, and what was spent."""
+    """An event: so many rows of so many are done, so many of them failed, and what was spent.
+
+    `cost_usd` is None where the model's price is unknown.
+    """
 
     done: int
     total: int
     failed: int
     usage: Usage
+    cost_usd: float | None = None
 
 
 Event = Stage | Rows

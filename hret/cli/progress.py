@@ -47,6 +47,8 @@ class Progress:
         used = event.usage
         tokens = used.prompt_tokens + used.completion_tokens
         spent = f"{event.failed:,} failed, {used.requests:,} requests, {tokens:,} tokens"
+        if event.cost_usd is not None:
+            spent += f", {event.cost_usd:.4f} USD"
         if self._task is None:
             self._task = self._bar.add_task("translating", total=event.total, spent=spent)
         self._bar.update(self._task, completed=event.done, spent=spent)

@@ -10,6 +10,7 @@ import hashlib
 import re
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -127,20 +128,21 @@ def read_plan(path: Path) -> Plan:
 _STEP = re.compile(r"((?:\\.|[^.\[\\])+)|(\[\])")
 
 
-def keys_of(path: LeafPath) -> list[str]:
+@cache
+def keys_of(path: LeafPath) -> tuple[str, ...]:
     """The steps of a path. A dot or bracket in a column's own name stands behind a backslash.
 
     >>> keys_of("choices.text[]"), keys_of("messages[].content")
-    (['choices', 'text', '[]'], ['messages', '[]', 'content'])
+    (('choices', 'text', '[]'), ('messages', '[]', 'content'))
     """
-    return [EACH if m[2] else re.sub(r"\\(.)", r"\1", m[1]) for m in _STEP.finditer(path)]
+    return tuple(EACH if m[2] else re.sub(r"\\(.)", r"\1", m[1]) for m in _STEP.finditer(path))
 
 
 def path_of(keys: tuple[str, ...]) -> LeafPath:
     """The path of some steps.
 
     >>> path_of(("messages", "[]", "content")), keys_of(path_of(("a.b", "[]")))
-    ('messages[].content', ['a.b', '[]'])
+    ('messages[].content', ('a.b', '[]'))
     """
     out = ""
     for key in keys:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hret_agents.estimate import cost
 from hret_agents.job import Listener, Rows, Stage
 from hret_agents.steps.state import Port, Splits
 from hret_agents.translate.audit import audit, row_fault
@@ -161,4 +162,5 @@ class _Run:
         self.asked += outcome.asked
         if self._done % 20 == 0 or self._done == self.port.source.rows:
             usage = self.translator.usage
-            self.listener(Rows(self._done, self.port.source.rows, self._failed, usage))
+            spent = cost(self.port.paid_model, usage)
+            self.listener(Rows(self._done, self.port.source.rows, self._failed, usage, spent))

@@ -67,6 +67,7 @@ class Engine:
     batch_size: int = 10
     max_retries: int = 3
     _failing: int = field(default=0, init=False)
+    _ending: bool = field(default=False, init=False)
 
     async def run(self, units: Iterable[Unit]) -> AsyncIterator[Outcome]:
         """The outcome of each unit, in order.
@@ -100,10 +101,11 @@ class Engine:
                     continue
                 done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
                 self._take(done, under_way, again)
-        except asyncio.CancelledError:
-            if under_way:
+        except (asyncio.CancelledError, UserError):
+            if under_way:  # what is being answered has been paid for: keep it
+                self._ending = True
                 done, _ = await asyncio.wait(under_way, timeout=GRACE)
-                self._take(done, under_way, again)
+                self._take({t for t in done if t.exception() is None}, under_way, again)
             raise
         finally:
             for task in under_way:
@@ -155,9 +157,9 @@ class Engine:
         again: deque[_Job],
     ) -> None:
         """Settle the jobs of finished packs: accepted, to be asked again, or failed."""
-        for task in done:
+        for task in sorted(done, key=lambda t: t.exception() is not None):
             pack = under_way.pop(task)
-            replies = task.result()
+            replies = task.result()  # an error that ends the run is raised after the good ones
             self._watch(replies)
             good = []
             for job, reply in zip(pack, replies, strict=True):
@@ -208,7 +210,7 @@ class Engine:
         """A server that has gone is told at once, not found out row by row."""
         failures = [r for r in replies if isinstance(r, Failure) and r.kind in RETRYABLE]
         self._failing = self._failing + 1 if len(failures) == len(replies) else 0
-        if self._failing >= GIVE_UP_AFTER:
+        if self._failing >= GIVE_UP_AFTER and not self._ending:
             raise UserError(
                 f"the server stopped answering: {failures[0].message}",
                 hint="what it translated is kept: run the same command again to go on",

@@ -49,15 +49,16 @@ def _class(name: str | type[BaseDataset], subset: Subset, lang: str | None) -> t
         raise UserError(f"a dataset is named by a text, a class or an instance, not {name!r}")
     if name.endswith(".py"):
         return _from_file(Path(name).expanduser())
+    if name.startswith("hf:"):
+        raise UserError(
+            f"{name!r}: a source that was not ported cannot be evaluated yet",
+            hint=f"port it first: hret port --dataset {name[3:]}",
+        )
     if name in DATASETS:
         return DATASETS.get(name)
     if port := ports.find(name, subset, lang):
         return ports.module_class(port)
-    if (
-        name.count("/") == 1
-        and not name.startswith((".", "/", "hf:"))
-        and (port := ports.from_hub(name))
-    ):
+    if name.count("/") == 1 and not name.startswith((".", "/")) and (port := ports.from_hub(name)):
         return ports.module_class(port)
     known = set(DATASETS.names()) | {n for p in ports.local_ports() for n in p.manifest.names}
     raise Unknown("dataset", name, known, hint="" if known else _none_hint(name))

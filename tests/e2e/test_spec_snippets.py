@@ -6,6 +6,7 @@ Only addresses, keys, models and datasets are others.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ FRONT = "---\nlicense: mit\nconfigs:\n- config_name: your_subset\n  data_files:\
 CARD = FRONT + "  - split: {split}\n    path: rows.jsonl\n---\n"
 
 
-def put(hub: HubServer, repo: str, rows: list[dict[str, object]], split: str) -> None:
+def put(hub: HubServer, repo: str, rows: Sequence[Mapping[str, object]], split: str) -> None:
     """A dataset on the Hub with the subset "your_subset"."""
     lines = "\n".join(json.dumps(r, ensure_ascii=False) for r in rows)
     files = {"README.md": CARD.format(split=split).encode(), "rows.jsonl": lines.encode()}
