@@ -71,7 +71,7 @@ def _result(port: Port, seconds: float, evaluated: dict[str, object]) -> PortRes
             "total": total,
             "passed": sum(r.passed for r in records),
             "failed": sum(r.failed for r in records),
-            "from_memory": total - port.asked,
+            "from_memory": port.remembered,
             "kept_cells": sum(r.kept for r in records),
         },
         checks=dict(sorted(port.checks.items())),

@@ -63,6 +63,7 @@ class PipelineRunner:
         samples = await asyncio.to_thread(samples_of, dataset)
         samples = samples[: self.limit] if self.limit is not None else samples
         method, note = _fitting(method, dataset, samples)
+        model.fits(samples)
         try:
             await model.check()
             rows = await self._rows(samples, model, method, dataset)

@@ -130,18 +130,25 @@ class QuizKo(BaseDataset):
     @staticmethod
     def choices(row: Dict[str, Any]) -> List[str]:
         """The choices of a row, in order."""
-        return [str(choice) for choice in row["선택지"]["text"]]
+        return [str(choice) for choice in row["선택지"]["text"] or []]
 
-    def answer(self, row: Dict[str, Any]) -> str:
-        """The letter of the right choice."""
+    def answer(self, row: Dict[str, Any]) -> Optional[str]:
+        """The letter of the right choice; None where the row names none."""
         gold = row["정답"]
-        labels = [str(label) for label in row["선택지"]["label"]]
-        return LETTERS[labels.index(str(gold))]
+        letters = LETTERS[: len(self.choices(row))]
+        labels = [str(label) for label in row["선택지"]["label"] or []]
+        place = labels.index(str(gold)) if str(gold) in labels else -1
+        return letters[place] if 0 <= place < len(letters) else None
 
-    def evaluate_prediction(self, index: int, prediction: str) -> Tuple[bool, float]:
-        """(is the reply right, its score)."""
+    def evaluate_prediction(
+        self, index: int, prediction: str
+    ) -> Tuple[bool, Optional[float]]:
+        """(is the reply right, its score); (False, None) for a row without an answer."""
         row = self.rows[index]
-        is_correct = read_letter(prediction, self.choices(row)) == self.answer(row)
+        gold = self.answer(row)
+        if gold is None:
+            return False, None
+        is_correct = read_letter(prediction, self.choices(row)) == gold
         return is_correct, float(is_correct)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,11 +13,13 @@ from hret_agents.plan.schema import Leaf, values
 from llm_eval.dataset.spec import AnswerKind, Task
 
 LETTERS = "ABCDEFGHIJ"
+MISSING = ("", "None", "-1")  # what stands where a split keeps its answers back
 _NAMES = re.compile(
     r"^(answer_?key|correct_?answer|answer_?idx|answer_?index|correct_?option|correct_?choice|answer|"
     r"correct|gold_?label|gold|label|target|cop|solution|정답|답|output|final_answer)$",
     re.I,
 )
+_FITS = 0.98  # a source with a wrong gold in fifty is still read as what it is; those are flagged
 _CLASSES = 12  # a label with more different values is no closed set
 Rows = Sequence[Mapping[str, Any]]
 ROLE_OF: dict[str, Role] = {
@@ -83,40 +85,33 @@ def _among_choices(
             labels=labels if kind == "label" else None,
             roles=roles,
         )
-    return Found(roles=roles)
+    return Found(kind="multiple_choice", roles=roles)
 
 
 def _form(
     leaf: Leaf, rows: Rows, choices: Sequence[LeafPath], labels: LeafPath | None
 ) -> tuple[AnswerKind, int] | None:
-    """How a leaf names the right choice, on every row that has it: (kind, first index)."""
+    """How a leaf names the right choice, on nearly every row that has it: (kind, first index)."""
     pairs = [
         (gold, [v for p in choices for v in values(r, p)], values(r, labels) if labels else [])
         for r in rows
         for gold in values(r, leaf.path)
-        if gold is not None and gold != ""
+        if str(gold).strip() not in MISSING
     ]
     if not pairs:
         return None
     text = [str(g).strip() for g, _, _ in pairs]
-    if labels and all(str(g) in [str(x) for x in known] for g, _, known in pairs):
-        return "label", 0
-    if all(t.upper() in LETTERS[: len(c)] and t for t, (_, c, _) in zip(text, pairs, strict=True)):
-        return "letter", 0
-    if all(re.fullmatch(r"\d+", t) for t in text):
-        return _index(text, [len(c) for _, c, _ in pairs])
-    fits: Callable[[Any, list[Any]], bool] = lambda g, c: [str(x) for x in c].count(str(g)) == 1  # noqa: E731
-    return ("text", 0) if all(fits(g, c) for g, c, _ in pairs) else None
-
-
-def _index(text: Sequence[str], counts: Sequence[int]) -> tuple[AnswerKind, int] | None:
-    """Counting from 0 if any row says 0, from 1 if any row could not be otherwise."""
-    numbers = [int(t) for t in text]
-    if all(0 <= n < c for n, c in zip(numbers, counts, strict=True)):
-        return "index", 0
-    if all(1 <= n <= c for n, c in zip(numbers, counts, strict=True)):
-        return "index", 1
-    return None
+    counts = [len(c) for _, c, _ in pairs]
+    numbers = [int(t) if t.isdigit() else -1 for t in text]
+    forms: list[tuple[AnswerKind, int, list[bool]]] = [
+        ("label", 0, [str(g) in map(str, known) for g, _, known in pairs]),
+        ("letter", 0, [t.upper() in LETTERS[:n] for t, n in zip(text, counts, strict=True)]),
+        ("index", 0, [0 <= i < n for i, n in zip(numbers, counts, strict=True)]),
+        ("index", 1, [1 <= i <= n for i, n in zip(numbers, counts, strict=True)]),
+        ("text", 0, [[str(x) for x in c].count(str(g)) == 1 for g, c, _ in pairs]),
+    ]
+    fitting = ((kind, base) for kind, base, fits in forms if sum(fits) >= _FITS * len(fits))
+    return next(fitting, None)
 
 
 def _without_choices(

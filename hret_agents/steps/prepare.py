@@ -18,8 +18,9 @@ from typing import Any
 
 from hret_agents.hub import may_push
 from hret_agents.job import Listener, PortJob, Stage
+from hret_agents.plan.gold import MISSING
 from hret_agents.plan.infer import infer_plan
-from hret_agents.plan.records import Plan, check_against, read_plan
+from hret_agents.plan.records import Plan, TaskPlan, check_against, keys_of, read_plan
 from hret_agents.plan.schema import leaves_of
 from hret_agents.source import Source, open_source, stem_of
 from hret_agents.steps.state import Port
@@ -88,6 +89,7 @@ def plan_of(job: PortJob, source: Source) -> Plan:
             target_lang=job.target_lang,
             keep_columns=job.keep_columns,
         )
+        plan = replace(plan, task=with_all_labels(plan.task, source))
     else:
         plan = read_plan(job.plan)
         check_against(plan, [leaf.path for leaf in leaves_of(source.features)], str(job.plan))
@@ -103,13 +105,24 @@ def plan_of(job: PortJob, source: Source) -> Plan:
     return plan
 
 
+def with_all_labels(task: TaskPlan, source: Source) -> TaskPlan:
+    """The task with every label that its column holds, not only those in the rows looked at."""
+    if not task.fixed_choices or task.answer_kind != "text" or task.answer is None:
+        return task
+    (column, *deeper) = keys_of(task.answer)
+    if deeper:
+        return task
+    labels = {v for _, _, data in source.parts for v in data.unique(column)}
+    return replace(task, fixed_choices=sorted(str(v) for v in labels if str(v) not in MISSING))
+
+
 def sampled(source: Source) -> list[dict[str, Any]]:
     """Some rows, spread evenly over all parts, as stored (images stay bytes)."""
     rows: list[dict[str, Any]] = []
     for _, _, data in source.parts:
-        share = max(1, LOOKED_AT * len(data) // max(1, source.rows))
+        share = min(len(data), max(1, LOOKED_AT * len(data) // max(1, source.rows)))
         arrow = data.with_format("arrow")
-        places = sorted({i * len(data) // share for i in range(min(share, len(data)))})
+        places = [i * len(data) // share for i in range(share)]
         rows += arrow[places].to_pylist() if places else []
     return rows
 

@@ -41,7 +41,7 @@ def save(port: Port) -> str:
         "splits": {s: {t: asdict(r) for t, r in by.items()} for s, by in port.splits.items()},
         "checks": dict(port.checks),
         "failures": port.failures,
-        "asked": port.asked,
+        "remembered": port.remembered,
         "usage": port.usage.to_dict(),
         "prompt_version": port.prompt_version,
     }
@@ -83,7 +83,7 @@ def load(name: str, root: Path, secrets: dict[str, Secret | None], **changes: An
         },
         checks=Counter(state["checks"]),
         failures=tuple(state["failures"]),
-        asked=state["asked"],
+        remembered=state["remembered"],
         usage=Usage(**state["usage"]),
         prompt_version=state["prompt_version"],
         manifest=read_manifest(port.folder) if manifest.is_file() else None,

@@ -38,7 +38,7 @@ class Port:
     splits: Splits = field(default_factory=dict)
     checks: Counter[str] = field(default_factory=Counter)
     failures: tuple[str, ...] = ()
-    asked: int = 0
+    remembered: int = 0
     usage: Usage = Usage()
     prompt_version: str = "none"
     manifest: Manifest | None = None

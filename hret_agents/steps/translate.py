@@ -10,9 +10,11 @@ from typing import Any
 
 from hret_agents.estimate import cost
 from hret_agents.job import Listener, Rows, Stage
+from hret_agents.module.expect import gold_fault
 from hret_agents.steps.state import Port, Splits
 from hret_agents.translate.audit import audit, row_fault
 from hret_agents.translate.base import Translator
+from hret_agents.translate.checks import Finding
 from hret_agents.translate.engine import Engine, Outcome
 from hret_agents.translate.memory import Memory
 from hret_agents.translate.units import Unit, translated_row, unit_of
@@ -61,7 +63,7 @@ async def _translate(port: Port, listener: Listener) -> Port:
         splits=run.splits,
         checks=notes.counts,
         failures=tuple(notes.named),
-        asked=run.asked,
+        remembered=run.remembered,
         usage=translator.usage,
         prompt_version=translator.policy.get("prompt", "none"),
     )
@@ -87,7 +89,7 @@ class _Run:
     notes: Notes
     listener: Listener
     splits: Splits = field(default_factory=dict)
-    asked: int = 0
+    remembered: int = 0
     _done: int = 0
     _failed: int = 0
 
@@ -140,9 +142,15 @@ class _Run:
                 failed.add(number)
                 self.notes.failed(subset, split, number, row, failure)
             else:
-                self.notes.found(subset, split, number, outcome.findings)
+                found = [*outcome.findings, *self._anomalies(row)]
+                self.notes.found(subset, split, number, found)
             out.append(new)
         return out
+
+    def _anomalies(self, row: dict[str, Any]) -> Iterator[Finding]:
+        """What is wrong with the source itself, to be reviewed."""
+        if said := gold_fault(row, self.port.plan):
+            yield Finding("source_anomaly", "flag", self.port.plan.task.answer or "", said)
 
     def _row(
         self, row: dict[str, Any], unit: Unit, outcome: Outcome
@@ -159,7 +167,7 @@ class _Run:
     def _tell(self, outcome: Outcome) -> None:
         self._done += 1
         self._failed += outcome.texts is None
-        self.asked += outcome.asked
+        self.remembered += bool(outcome.texts) and not outcome.asked
         if self._done % 20 == 0 or self._done == self.port.source.rows:
             usage = self.translator.usage
             spent = cost(self.port.paid_model, usage)

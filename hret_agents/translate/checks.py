@@ -221,7 +221,7 @@ ROW_GATES = (
     "gold_equal",
     "gold_numeric_equal",
 )
-ALL_CHECKS = (*GATES, *ROW_GATES, *FLAGS, "unchanged")
+ALL_CHECKS = (*GATES, *ROW_GATES, *FLAGS, "unchanged", "source_anomaly")
 
 
 def check_unit(

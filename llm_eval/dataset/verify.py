@@ -32,16 +32,18 @@ _START = "import sys; sys.path.append(sys.argv[1]); from llm_eval.dataset.child 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What a row must do. `gold` None: the row is ungraded and must score None.
+    """What a row must do.
 
     `golds` are replies that must score 1, `wrong` replies that must score 0; `shown` are texts the
-    prompt must hold; `hidden` must not stand in it once the shown texts are taken out.
+    prompt must hold; `hidden` must not stand in it once the shown texts are taken out. An
+    `ungraded` row must score nothing (None), whatever the reply.
     """
 
     shown: Sequence[str]
     golds: Sequence[str]
     wrong: Sequence[str]
     hidden: Sequence[str] = ()
+    ungraded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +105,18 @@ def _batch(child: ChildModule, where: str, start: int, batch: Sequence[Expected]
     asked = [
         (i, reply, score)
         for i, want in enumerate(batch, start)
-        for score, replies in ((1.0, want.golds), (0.0, want.wrong))
+        for score, replies in ((1.0, want.golds), (0.0, want.wrong), (None, _any_reply(want)))
         for reply in replies
     ]
     verdicts = child.ask("judge", [[i, reply] for i, reply, _ in asked])
     for (i, reply, score), verdict in zip(asked, verdicts, strict=True):
         if verdict != [bool(score), score]:
-            kind = "gold" if score else "wrong"
+            kind = {1.0: "gold", 0.0: "wrong", None: "unjudgeable"}[score]
             raise DatasetError(f"{where}, row {i}: the {kind} answer {reply!r} scores {verdict}")
+
+
+def _any_reply(want: Expected) -> Sequence[str]:
+    return ("A", "1") if want.ungraded else ()
 
 
 def prompt_fault(prompt: str, want: Expected) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from llm_eval.aio import run_sync
 from llm_eval.errors import UserError
-from llm_eval.records import Prediction, Prompt, Usage
+from llm_eval.records import Prediction, Prompt, Sample, Usage
 from llm_eval.registry import Registry
 
 
@@ -50,6 +50,9 @@ class BaseModel:
     async def generate(self, prompts: Sequence[Prompt]) -> list[Prediction]:
         """One prediction per prompt, in order."""
         raise NotImplementedError(f"{type(self).__name__} has no generate()")
+
+    def fits(self, samples: Sequence[Sample]) -> None:
+        """Raise a `UserError` if the model can do nothing with these samples."""
 
     async def check(self) -> None:
         """Raise a `UserError` if the model cannot be used; called before the first sample."""

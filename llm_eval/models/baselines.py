@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from llm_eval.errors import UserError
 from llm_eval.models.base import BaseModel, Capabilities
-from llm_eval.records import Prediction, Prompt
+from llm_eval.records import Prediction, Prompt, Sample
 
 
 class _Baseline(BaseModel):
@@ -25,41 +25,47 @@ class _Baseline(BaseModel):
         """The reply to one prompt."""
         raise NotImplementedError
 
-    def _options(self, prompt: Prompt) -> tuple[str, ...]:
-        if not prompt.options:
-            raise UserError(
-                f"the baseline {self.name!r} picks an option; sample {prompt.sample_id} has none",
-                hint="use 'oracle', or a real model",
-            )
-        return prompt.options
+
+class _Chooser(_Baseline):
+    def fits(self, samples: Sequence[Sample]) -> None:
+        """Every sample needs options."""
+        for sample in samples:
+            if not sample.options:
+                raise UserError(
+                    f"the baseline {self.name!r} picks an option; sample {sample.id} has none",
+                    hint="use 'oracle', or a real model",
+                )
 
 
 class Oracle(_Baseline):
-    """Answers with the reference."""
+    """Answers with the reference; with nothing where there is none, which no method scores."""
 
     name = "oracle"
 
+    def fits(self, samples: Sequence[Sample]) -> None:
+        """Some sample needs a reference."""
+        if all(s.reference is None for s in samples):
+            raise UserError(
+                "the baseline 'oracle' needs references, and this dataset gives none",
+                hint="its load() gives `reference`; without one, use a real model",
+            )
+
     def answer(self, prompt: Prompt) -> str:
         """The reference itself."""
-        if prompt.reference is None:
-            raise UserError(
-                f"the baseline 'oracle' needs a reference, and sample {prompt.sample_id} has none",
-                hint="the dataset's load() gives `reference`; without one, use a real model",
-            )
-        return prompt.reference
+        return prompt.reference or ""
 
 
-class First(_Baseline):
+class First(_Chooser):
     """Answers with the first option."""
 
     name = "first"
 
     def answer(self, prompt: Prompt) -> str:
         """The first option."""
-        return self._options(prompt)[0]
+        return prompt.options[0]
 
 
-class Random(_Baseline):
+class Random(_Chooser):
     """Answers with any option, the same one for the same sample and seed."""
 
     name = "random"
@@ -69,5 +75,4 @@ class Random(_Baseline):
 
     def answer(self, prompt: Prompt) -> str:
         """An option drawn evenly."""
-        dice = random.Random(f"{self.seed}/{prompt.sample_id}")
-        return dice.choice(self._options(prompt))
+        return random.Random(f"{self.seed}/{prompt.sample_id}").choice(prompt.options)

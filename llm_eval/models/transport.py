@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import random
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -178,7 +179,7 @@ class Transport:
 
     @property
     def _where(self) -> str:
-        return self.endpoint.base_url
+        return re.sub(r"//[^/@]*@", "//", self.endpoint.base_url)
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
