@@ -34,6 +34,10 @@ class Registry(Generic[T]):
 
         return register
 
+    def forget(self, item: T) -> None:
+        """Take `item` out again, under whatever name it was registered."""
+        self._live = {name: known for name, known in self._live.items() if known is not item}
+
     def get(self, name: str) -> T:
         """The plug-in called `name`; `Unknown` (with a guess) when there is none."""
         if name in self._live:

@@ -24,9 +24,9 @@ class Module:
 
     def open(self, path: str, subset: str | None, split: str | None) -> dict[str, Any]:
         """Import the module and make its dataset; what it registered and how many rows it has."""
-        from llm_eval.dataset.ports import _class_in
+        from llm_eval.dataset.ports import class_in
 
-        kind = _class_in(Path(path).read_bytes(), Path(path))
+        kind = class_in(Path(path).read_bytes(), Path(path))
         registered = [n for n in DATASETS.names() if n in DATASETS and DATASETS.get(n) is kind]
         self.dataset = kind(subset=subset, split=split)
         return {"registered": registered, "rows": len(self.dataset)}

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from llm_eval import settings
-from llm_eval.dataset.base import BaseDataset
+from llm_eval.dataset.base import DATASETS, BaseDataset
 from llm_eval.dataset.render import render
 from llm_eval.dataset.spec import MANIFEST, MODULE, Manifest, read_manifest
 from llm_eval.errors import UserError
@@ -155,7 +155,9 @@ def module_class(port: Port) -> type[BaseDataset]:
             f"{path} is not the module that its spec stands for, so it is not imported",
             hint=f"read it, then: hret datasets trust {port.manifest.slug}; or port it again",
         )
-    return _class_in(code, path)
+    found = class_in(code, path)
+    DATASETS.forget(found)  # a port is found by its manifest, so that a newer one is never hidden
+    return found
 
 
 def is_trusted(code: bytes) -> bool:
@@ -174,7 +176,7 @@ def _trust_file(code: bytes) -> Path:
     return settings.home() / "trust" / hashlib.sha256(code).hexdigest()
 
 
-def _class_in(code: bytes, path: Path) -> type[BaseDataset]:
+def class_in(code: bytes, path: Path) -> type[BaseDataset]:
     """The class that running `code` defines. The bytes checked are the bytes run."""
     module = types.ModuleType(f"hret_port_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}")
     module.__file__ = str(path)
@@ -194,6 +196,6 @@ def dataset_class(module: types.ModuleType, path: Path) -> type[BaseDataset]:
     if not found:
         raise UserError(
             f"{path} defines no subclass of BaseDataset",
-            hint="from llm_eval.dataset.base import BaseDataset",
+            hint="from llm_eval.dataset.base import DATASETS, BaseDataset",
         )
     return found[-1]

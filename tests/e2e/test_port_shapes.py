@@ -206,3 +206,13 @@ def test_class_labels_keep_their_names(chat: ChatServer, work: Path) -> None:
     assert again.features["레이블"] == features["label"]
     assert again["레이블"][:3] == [0, 1, 1]
     assert load_datasets(result.slug).evaluate_prediction(1, "정답: B") == (True, 1.0)
+
+
+def test_a_newer_port_is_seen_at_once(chat: ChatServer, work: Path) -> None:
+    """In one process, a dataset ported again is evaluated as it is now, not as it was imported."""
+    data = written(work / "quiz_test.jsonl", quiz(3))
+    slug = port(chat, data).slug
+    assert Evaluator().run("oracle", slug).metrics["n"] == 3
+    written(data, quiz(5))
+    port(chat, data)
+    assert Evaluator().run("oracle", slug).metrics["n"] == 5
