@@ -51,10 +51,15 @@ def find(
     roles: Mapping[LeafPath, Role],
 ) -> Found:
     """The gold of a dataset."""
-    named = [leaf for leaf in leaves if _NAMES.match(leaf.name) and not leaf.listed]
+    named = [leaf for leaf in leaves if may_be(leaf)]
     if choices:
         return _among_choices(leaves, named, rows, choices)
     return _without_choices(named, looks, roles)
+
+
+def may_be(leaf: Leaf) -> bool:
+    """Could a leaf, by its name, hold the gold?"""
+    return _NAMES.match(leaf.name) is not None and not leaf.listed
 
 
 def _among_choices(
@@ -103,11 +108,14 @@ def _form(
     text = [str(g).strip() for g, _, _ in pairs]
     counts = [len(c) for _, c, _ in pairs]
     numbers = [int(t) if t.isdigit() else -1 for t in text]
+    first = 1 if choices[0].endswith("1") else 0  # option1, option2: counted as they are named
     forms: list[tuple[AnswerKind, int, list[bool]]] = [
         ("label", 0, [str(g) in map(str, known) for g, _, known in pairs]),
         ("letter", 0, [t.upper() in LETTERS[:n] for t, n in zip(text, counts, strict=True)]),
-        ("index", 0, [0 <= i < n for i, n in zip(numbers, counts, strict=True)]),
-        ("index", 1, [1 <= i <= n for i, n in zip(numbers, counts, strict=True)]),
+        *(
+            ("index", base, [base <= i < n + base for i, n in zip(numbers, counts, strict=True)])
+            for base in (first, 1 - first)
+        ),
         ("text", 0, [[str(x) for x in c].count(str(g)) == 1 for g, c, _ in pairs]),
     ]
     fitting = ((kind, base) for kind, base, fits in forms if sum(fits) >= _FITS * len(fits))

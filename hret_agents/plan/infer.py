@@ -14,7 +14,7 @@ from typing import Any
 from hret_agents.plan import gold
 from hret_agents.plan.look import Look
 from hret_agents.plan.names import column_names
-from hret_agents.plan.records import LeafPath, Plan, Role, TaskPlan
+from hret_agents.plan.records import LeafPath, Plan, Role, TaskPlan, keys_of
 from hret_agents.plan.schema import Leaf, leaves_of, values
 from llm_eval.errors import UserError
 
@@ -25,9 +25,10 @@ _CODE = re.compile(
 )
 _TAG = re.compile(
     r"^(category|subject|topic|type|level|difficulty|source|domain|lang|language|split|version|tags?|"
-    r"role|polarity|genre|author|date|.*_(type|category|name|tag|source|lang|version))$",
+    r"role|from|speaker|sender|polarity|genre|author|date|.*_(type|category|name|tag|source|lang|version))$",
     re.I,
 )
+_LABEL = re.compile(r"^(labels?|gold|gold_label|target|class|answer_?key|verdict|sentiment)$", re.I)
 _PROSE = re.compile(
     r"^(question|query|problem|context|passage|article|story|premise|hypothesis|sentence\d?|text|"
     r"prompt|instruction|content|title|summary|rationale|solution|explanation|hint|input|output|"
@@ -44,6 +45,7 @@ _CONTEXT = re.compile(
     r"^(context|passage|article|story|document|background|premise|dialogue|ctx(_a)?|instruction)$",
     re.I,
 )
+_STEMS = re.compile(r"^(ans(wer)?|opt?(ion)?|choice|ending|sol|alternative|candidate|mc|)$")
 _SUFFIXED = re.compile(r"^(.*?)[_ ]?(\d|[a-jA-J])$")
 
 
@@ -97,23 +99,20 @@ def choice_leaves(leaves: Sequence[Leaf], looks: Mapping[LeafPath, Look]) -> lis
         parents = [leaf.name, leaf.column]
         if leaf.kind != "string" or not leaf.path.endswith("[]") or not looks[leaf.path].texts:
             continue
-        if any(_CHOICES.match(p) for p in parents) and leaf.name.lower() not in (
-            "label",
-            "labels",
-            "key",
-        ):
+        if "answers" in (p.lower() for p in parents) and not any(map(gold.may_be, leaves)):
+            continue  # spellings of the gold answer, not what is chosen from
+        labels = leaf.name.lower() in ("label", "labels", "key")
+        if any(_CHOICES.match(p) for p in parents) and not labels:
             return [leaf.path]
-    groups: dict[str, list[Leaf]] = defaultdict(list)
+    groups: dict[tuple[str, ...], list[Leaf]] = defaultdict(list)
     for leaf in leaves:
-        if leaf.kind == "string" and not leaf.listed and leaf.path == leaf.column:
-            if m := _SUFFIXED.match(leaf.name):
-                groups[m[1].lower()].append(leaf)
-    stems = re.compile(r"^(ans(wer)?|opt?(ion)?|choice|ending|sol|alternative|candidate|mc|)$")
-    for stem, group in groups.items():
+        if leaf.kind == "string" and not leaf.listed and (m := _SUFFIXED.match(leaf.name)):
+            groups[(*keys_of(leaf.path)[:-1], m[1].lower())].append(leaf)
+    for (*_, stem), group in groups.items():
         marks = [leaf.name[-1].lower() for leaf in group]
         start = "0" if "0" in marks else "1" if "1" in marks else "a"
         running = [chr(ord(start) + i) for i in range(len(marks))]
-        if stems.match(stem) and len(group) >= 2 and marks == running:
+        if _STEMS.match(stem) and len(group) >= 2 and marks == running:
             return [leaf.path for leaf in group]
     return []
 
@@ -136,6 +135,8 @@ def _role(leaf: Leaf, look: Look, choices: Sequence[LeafPath]) -> Role:
         return Role.number
     if _ID.match(leaf.name) and look.mean_words <= 2:
         return Role.id
+    if _LABEL.match(leaf.name) and look.mean_words <= 4:
+        return Role.category
     if _PROSE.match(leaf.name):
         return Role.math if look.math else Role.prose
     if look.math:

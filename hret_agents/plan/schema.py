@@ -53,11 +53,13 @@ def _walk(feature: Any, keys: tuple[str, ...]) -> Iterator[Leaf]:
     if inner is not None:
         yield from _walk(inner, (*keys, EACH))
         return
-    names = getattr(feature, "names", None)
-    if names is not None:
-        yield Leaf(path_of(keys), "class_label", tuple(names))
-    else:
-        yield Leaf(path_of(keys), _kind(getattr(feature, "dtype", "")))
+    match type(feature).__name__:
+        case "ClassLabel":
+            yield Leaf(path_of(keys), "class_label", tuple(feature.names))
+        case "Value":
+            yield Leaf(path_of(keys), _kind(feature.dtype))
+        case _:  # images, sound, arrays: copied as they are stored
+            yield Leaf(path_of(keys), "binary")
 
 
 def _kind(dtype: Any) -> str:

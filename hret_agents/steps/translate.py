@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import deque
 from collections.abc import Iterator
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -112,14 +113,15 @@ class _Run:
 
         failed: set[int] = set()
         start = 0
-        async for outcome in self.engine.run(units()):
-            batch = reading[0]
-            batch.outcomes.append(outcome)
-            self._tell(outcome)
-            if len(batch.outcomes) == len(batch.rows):
-                reading.popleft()
-                writer.write(batch.table, self._written(subset, split, start, batch, failed))
-                start += len(batch.rows)
+        async with aclosing(self.engine.run(units())) as outcomes:
+            async for outcome in outcomes:
+                batch = reading[0]
+                batch.outcomes.append(outcome)
+                self._tell(outcome)
+                if len(batch.outcomes) == len(batch.rows):
+                    reading.popleft()
+                    writer.write(batch.table, self._written(subset, split, start, batch, failed))
+                    start += len(batch.rows)
         files = writer.close()
         audit(data, files, failed, plan, f"{subset}/{split}")
         self.splits.setdefault(subset, {})[split] = SplitRecord(

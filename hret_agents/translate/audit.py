@@ -6,7 +6,6 @@ ours or a disk's, so it ends the port instead of failing a row.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from hret_agents.plan.look import STEPS
 from hret_agents.plan.records import EACH, LeafPath, Plan, Role, keys_of, path_of
 from hret_agents.plan.schema import replaced, values
+from hret_agents.translate.checks import collapsed
 from hret_agents.translate.units import answer_texts
 from hret_agents.translate.write import renamed_features, tables
 from llm_eval.errors import HretError
@@ -54,7 +54,7 @@ def audit(data: Any, files: Sequence[Path], failed: set[int], plan: Plan, where:
 def row_fault(source: Mapping[str, Any], target: Mapping[str, Any], plan: Plan) -> str:
     """What is wrong with a row's port, columns named as in the source; empty when nothing is."""
     touched = [*plan.translated, *answer_texts(plan)]
-    if _without(source, touched) != _without(target, touched):
+    if not _same(_without(source, touched), _without(target, touched)):
         return "immutable_leaf: a leaf that is kept differs, or the rows are out of order"
     for path in touched:
         old, new = values(source, path), values(target, path)
@@ -69,20 +69,16 @@ def row_fault(source: Mapping[str, Any], target: Mapping[str, Any], plan: Plan) 
 
 def _choices_fault(source: Mapping[str, Any], target: Mapping[str, Any], plan: Plan) -> str:
     old, new = ([v for p in plan.task.choices for v in values(r, p)] for r in (source, target))
-    same = {i: old.index(v) for i, v in enumerate(old)}
-    for i, value in enumerate(new):
-        first = next(j for j, v in enumerate(new) if _plain(v) == _plain(value))
-        if same[i] != same[first]:
-            return f"option_distinct: choices {first + 1} and {i + 1} are both {value!r}"
+    pairs = list(zip(map(str, old), map(str, new), strict=True))
+    for i, (was, now) in enumerate(pairs):
+        for j, (other, other_now) in enumerate(pairs[:i]):
+            if collapsed(other, was, other_now, now):
+                return f"option_distinct: choices {j + 1} and {i + 1} are both {now!r}"
     for path in answer_texts(plan):
         for was, now in zip(values(source, path), values(target, path), strict=True):
             if was in old and now != new[old.index(was)]:
                 return f"gold_equal: {path} is not its choice any more"
     return ""
-
-
-def _plain(value: Any) -> str:
-    return re.sub(r"[\s.,!?\"'`]+", "", str(value)).casefold()
 
 
 def _blank(value: Any) -> bool:
@@ -107,6 +103,15 @@ def _without(row: Mapping[str, Any], paths: Sequence[LeafPath]) -> Mapping[str, 
             place = keys.index(EACH)
             out = replaced(out, path_of(tuple(keys[:place])), _emptied(keys[place + 1 :]))
     return out
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equality, a float that is no number being equal to itself."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[k], other[k]) for k in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return bool(one == other) or (one != one and other != other)
 
 
 def _nothing(_: Any) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hret_agents.translate.base import Ask, Reply
@@ -131,7 +131,7 @@ class ChatTranslator:
 
 
 def _is_about(error: BackendError, parameter: str) -> bool:
-    return error.param == parameter or parameter in error.message
+    return error.param == parameter if error.param else parameter in error.message
 
 
 def encode(asks: Sequence[Ask]) -> tuple[str, list[list[list[str]]]]:
@@ -149,42 +149,56 @@ def encode(asks: Sequence[Ask]) -> tuple[str, list[list[list[str]]]]:
 
 def decode(text: str, finish: str | None, spans: Sequence[Sequence[Sequence[str]]]) -> list[Reply]:
     """What a reply holds for each row: its texts with the spans put back, or why not."""
-    cut = finish == "length"
-    body = json_in(text)
-    rows = body.get("rows") if isinstance(body, dict) else None
-    if not isinstance(rows, list):
-        if cut:
-            failure = _failed("finish_reason", "the reply was cut at the length limit")
-        else:
-            failure = _failed("malformed", "the reply is no JSON of the shape asked for")
-        return [failure] * len(spans)
+    if finish == "length":
+        missing = _failed("finish_reason", "the reply was cut at the length limit")
+    else:
+        missing = _failed("json_ids", "its id is missing from the reply")
+    rows = _rows(text)
+    if rows is None and finish != "length":
+        missing = _failed("malformed", "the reply is no JSON of the shape asked for")
     by_id: dict[int, list[Any]] = {}
-    for row in rows:
-        if (
-            isinstance(row, dict)
-            and isinstance(row.get("id"), int)
-            and not isinstance(row["id"], bool)
-        ):
-            by_id.setdefault(row["id"], []).append(row.get("t"))
-    return [_texts(by_id.get(i, []), found) for i, found in enumerate(spans, 1)]
+    for row in rows or ():
+        number = row.get("id") if isinstance(row, dict) else None
+        if isinstance(number, int) and not isinstance(number, bool):
+            by_id.setdefault(number, []).append(row.get("t"))
+    return [_texts(by_id[i], found) if i in by_id else missing for i, found in enumerate(spans, 1)]
+
+
+def _rows(text: str) -> list[Any] | None:
+    """The rows of a reply; of a broken one, those that are whole; None if there are none."""
+    loose = []
+    for found in objects_in(text):
+        if isinstance(found.get("rows"), list):
+            return list(found["rows"])
+        if "id" in found and "t" in found:
+            loose.append(found)
+    return loose or None
 
 
 def _texts(given: Sequence[Any], spans: Sequence[Sequence[str]]) -> Reply:
     if len(given) != 1:
-        return _failed("json_ids", "its id is missing" if not given else "its id stands twice")
+        return _failed("json_ids", "its id stands twice in the reply")
     texts = given[0]
-    if not isinstance(texts, list) or not all(isinstance(t, str) for t in texts):
+    if not isinstance(texts, list) or not all(isinstance(t, str) and _whole(t) for t in texts):
         return _failed("malformed", "its texts are no list of texts")
     if len(texts) != len(spans):
         return _failed("list_len", f"{len(spans)} texts were sent and {len(texts)} came back")
     whole = [unmask(t, s) for t, s in zip(texts, spans, strict=True)]
     if None in whole:
         place = whole.index(None)
-        return _failed(
-            "placeholder_multiset",
-            f"text {place + 1} must hold each of the marks ⟦1⟧ to ⟦{len(spans[place])}⟧ once",
-        )
+        return _failed("placeholder_multiset", _marks_fault(place + 1, len(spans[place])))
     return tuple(t for t in whole if t is not None)
+
+
+def _marks_fault(place: int, count: int) -> str:
+    if not count:
+        return f"text {place} must hold no mark like ⟦1⟧"
+    return f"text {place} must hold each of the marks ⟦1⟧ to ⟦{count}⟧ once"
+
+
+def _whole(text: str) -> bool:
+    """Half a character (a lone surrogate) can be written nowhere."""
+    return not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def _failed(kind: str, message: str) -> Failure:
@@ -192,16 +206,24 @@ def _failed(kind: str, message: str) -> Failure:
 
 
 def json_in(text: str) -> Any:
-    """The JSON object in a reply, fences and words around it aside; None if there is none.
+    """The first JSON object in a reply, fences and words around it aside; None if there is none.
 
     >>> json_in('Here you are:\\n```json\\n{"rows": []}\\n```')
     {'rows': []}
     """
-    text = re.sub(r"<think>.*?</think>", "", text, flags=re.DOTALL).strip()
+    return next(objects_in(text), None)
+
+
+def objects_in(text: str) -> Iterator[dict[str, Any]]:
+    """The JSON objects in a reply, one after another; of a broken one, the whole ones in it."""
+    text = re.sub(r"<think>.*?</think>", "", text, flags=re.DOTALL)
     start = text.find("{")
     while start >= 0:
         try:
-            return json.JSONDecoder().raw_decode(text, start)[0]
+            found, end = json.JSONDecoder().raw_decode(text, start)
+            yield found
         except ValueError:
-            start = text.find("{", start + 1)
-    return None
+            end = start + 1
+        except RecursionError:
+            return
+        start = text.find("{", end)

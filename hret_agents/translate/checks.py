@@ -265,16 +265,30 @@ def _text_findings(
 
 def _distinct(unit: Unit, texts: Sequence[str], choices: Sequence[str]) -> Iterator[Finding]:
     """Choices that differ in the source must differ in the translation, a few signs aside."""
-    seen: dict[str, str] = {}
-    for segment, text in zip(unit.segments, texts, strict=True):
-        if segment.path not in choices:
-            continue
-        plain = re.sub(r"[\s.,!?\"'`“”‘’]+", "", text).casefold()
-        old = seen.setdefault(plain, segment.core)
-        if old != segment.core:
-            yield Finding(
-                "option_distinct",
-                "gate",
-                segment.path,
-                f"the choices {old!r} and {segment.core!r} both became {text!r}: word them apart",
-            )
+    pairs = [
+        (segment.core, text)
+        for segment, text in zip(unit.segments, texts, strict=True)
+        if segment.path in choices
+    ]
+    for i, (source, text) in enumerate(pairs):
+        for old, new in pairs[:i]:
+            if collapsed(old, source, new, text):
+                said = f"the choices {old!r} and {source!r} both became {text!r}: word them apart"
+                yield Finding("option_distinct", "gate", choices[0], said)
+
+
+def collapsed(source: str, other: str, target: str, other_target: str) -> bool:
+    """Were two choices that differ made one?
+
+    A few signs do not tell choices apart, unless the source tells them apart by nothing else.
+
+    >>> collapsed("cell", "cells", "세포", "세포."), collapsed("No!", "No?", "아니!", "아니?")
+    (True, False)
+    """
+    if source == other or target == other_target:
+        return source != other
+    return _plain(target) == _plain(other_target) and _plain(source) != _plain(other)
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[\s.,!?\"'`“”‘’]+", "", text).casefold()

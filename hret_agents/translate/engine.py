@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from hret_agents.translate.base import Ask, Reply, Translator
@@ -69,7 +69,7 @@ class Engine:
     _failing: int = field(default=0, init=False)
     _ending: bool = field(default=False, init=False)
 
-    async def run(self, units: Iterable[Unit]) -> AsyncIterator[Outcome]:
+    async def run(self, units: Iterable[Unit]) -> AsyncGenerator[Outcome, None]:
         """The outcome of each unit, in order.
 
         Raises:
@@ -91,22 +91,30 @@ class Engine:
                     pack = self._pack(again or queue)
                     asks = [Ask(job.unit, job.because) for job in pack]
                     under_way[asyncio.create_task(self.translator.translate(asks))] = pack
-                while order and order[0].outcome is not None:
+                while order and (outcome := order[0].outcome) is not None:
                     job = order.popleft()
                     live.pop(job.key, None)
-                    yield job.outcome  # type: ignore[misc]  # the loop's condition says it is there
+                    job.outcome = replace(outcome, asked=False)  # an equal row was not sent
+                    yield outcome
                 if not under_way:
                     if not fed and not order:
                         return
                     continue
                 done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
                 self._take(done, under_way, again)
-        except (asyncio.CancelledError, UserError):
-            if under_way:  # what is being answered has been paid for: keep it
-                self._ending = True
-                done, _ = await asyncio.wait(under_way, timeout=GRACE)
-                self._take({t for t in done if t.exception() is None}, under_way, again)
-            raise
+        finally:
+            await self._keep(under_way, again)
+
+    async def _keep(
+        self, under_way: dict[asyncio.Task[list[Reply]], list[_Job]], again: deque[_Job]
+    ) -> None:
+        """Stopping early, whatever for: what is being answered has been paid for, so keep it."""
+        if not under_way:
+            return
+        self._ending = True
+        try:
+            done, _ = await asyncio.wait(under_way, timeout=GRACE)
+            self._take({t for t in done if t.exception() is None}, under_way, again)
         finally:
             for task in under_way:
                 task.cancel()
@@ -140,10 +148,12 @@ class Engine:
 
     def _pack(self, waiting: deque[_Job]) -> list[_Job]:
         """The next units of one request: few enough, short enough, and fewer each time anew."""
-        most = max(1, self.batch_size >> waiting[0].tries)
+        tries = waiting[0].tries
+        last = 0 < tries == self.max_retries
+        most = 1 if last else max(1, self.batch_size >> tries)
         pack = [waiting.popleft()]
         size = pack[0].unit.size
-        while waiting and len(pack) < most and waiting[0].tries == pack[0].tries:
+        while waiting and len(pack) < most and waiting[0].tries == tries:
             size += waiting[0].unit.size
             if size > PACK_CHARS:
                 break

@@ -19,18 +19,21 @@ _PROTECTED = re.compile(
     | \\begin\{(?P<env>\w+\*?)\}.*?\\end\{(?P=env)\}
     | (?<![\\$])\$(?![\s\d,.]+[^$\\^_={}+*/]*\s)(?!\s)(?:[^$\n\\]|\\.)+?(?<!\s)\$(?![0-9])
     | <<[^<>\n]*>>                                    # calculator marks of GSM8K
-    | https?://[^\s<>"'`)\]}⟦⟧]+ | www\.[^\s<>"'`)\]}⟦⟧]+
-    | [\w.+-]+@[\w-]+\.[\w.-]*\w                      # e-mail
-    | </?[A-Za-z][^<>\n]*> | &\#?\w+;                 # tags and entities
+    | (?:https?://|www\.)                             # addresses: a stop or a particle behind
+      (?:\([\w.,-]*\)|[\w.~:/?\#@!$&*+,;=%-])*       # them is none of theirs
+      (?:\([\w.,-]*\)|[\w/=&%\#~+-])
+    | [\w.+-]+@[\w-]+(?:\.[\w-]+)+                   # e-mail
+    | </?[a-z][\w:-]*(?:\s+[\w:-]+\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'<>]+))*\s*/?> # tags
+    | &\#?\w+;                                       # entities
     | \{\{[^{}\n]*\}\} | \$\{\w+\} | \{[A-Za-z_]\w*\} # placeholders
     | %\(\w+\)[sdifr] | %[sdif](?![A-Za-z])
     | _{2,} | (?<=\s)_(?=[\s.,?!])                    # blanks
     | \\[A-Za-z]+(?:\{[^{}\n]*\})*                    # a bare LaTeX command
     | [⟦⟧]
     """,
-    re.VERBOSE | re.DOTALL,
+    re.VERBOSE | re.DOTALL | re.ASCII | re.IGNORECASE,
 )
-_MARK = re.compile(r"⟦\s*([0-9０-９]+)\s*⟧")
+_MARK = re.compile(r"⟦\s*([0-9０-９]{1,6})\s*⟧")
 
 
 def protected(text: str) -> list[str]:
@@ -60,6 +63,8 @@ def mask(text: str) -> tuple[str, list[str]]:
 def unmask(text: str, spans: Sequence[str]) -> str | None:
     """`text` with its marks replaced by their spans; None unless each mark stands exactly once.
 
+    A sign of ours that is part of no mark is the model's invention: None too.
+
     >>> unmask("⟦ ２ ⟧에서 ⟦1⟧을 푸시오.", ["$x$", "{lang}"])
     '{lang}에서 $x$을 푸시오.'
     >>> unmask("⟦1⟧", ["a", "b"]) is None
@@ -72,6 +77,8 @@ def unmask(text: str, spans: Sequence[str]) -> str | None:
         used[number] += 1
         return spans[number - 1] if 1 <= number <= len(spans) else ""
 
+    if re.search("[⟦⟧]", _MARK.sub("", text)):
+        return None
     whole = _MARK.sub(span, text)
     return whole if used == Counter(range(1, len(spans) + 1)) else None
 

@@ -52,11 +52,18 @@ def has_script(text: str, lang: str) -> bool | None:
     return None if script is None else script.search(letters_outside(text)) is not None
 
 
-def name_like(text: str) -> bool:
-    """Names, acronyms, units: words that a good translation may leave as they are.
+_UNITS = frozenset(
+    "sin cos tan log ln exp sqrt mod max min km cm mm nm kg mg lb lbs oz ft yd mi mph kmh sec hr hrs "
+    "hz khz mhz ghz kb mb gb tb mol rad deg".split()
+)
 
-    >>> name_like("Python"), name_like("iPhone 15"), name_like("The Jewish one")
+
+def name_like(text: str) -> bool:
+    """Names, acronyms, units, functions: what a good translation may leave as it is.
+
+    >>> name_like("iPhone 15"), name_like("60 mph"), name_like("The big one")
     (True, True, False)
     """
     words = letters_outside(text).split()
-    return len(words) <= 4 and all(_NAME_LIKE.match(w) for w in words)
+    bare = [" ".join(p for p in re.split(r"[^\w]+", w) if p not in _UNITS) for w in words]
+    return len(words) <= 4 and all(not w or _NAME_LIKE.match(w) for w in bare)

@@ -63,19 +63,22 @@ def shipped_memory(lang: str) -> dict[str, str]:
 def read_memory(path: Path) -> dict[str, str]:
     """A memory file: lines of {"source": ..., "target": ...}."""
     try:
-        return _pairs(path.read_text("utf-8"), str(path))
+        return _pairs(path.read_text("utf-8-sig"), str(path))
     except (OSError, UnicodeDecodeError) as e:
         raise UserError(f"the memory {path} cannot be read: {e}") from None
 
 
 def _pairs(text: str, where: str) -> dict[str, str]:
     known = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
             pair = json.loads(line)
-            known[str(pair["source"])] = str(pair["target"])
+            source, target = pair["source"], pair["target"]
+            if not (isinstance(source, str) and isinstance(target, str)):
+                raise TypeError
+            known[source] = target
         except (ValueError, KeyError, TypeError):
             raise UserError(
                 f'{where}, line {number}: no {{"source": ..., "target": ...}}'

@@ -124,7 +124,9 @@ class Notes:
         """Take over what an earlier port's files say of the splits in `keep`."""
         for name, file in (("failed.jsonl", self._failed), ("checks.jsonl", self._checks)):
             path = old / name
-            for line in path.read_text("utf-8").splitlines() if path.is_file() else ():
+            for line in path.read_text("utf-8").split("\n") if path.is_file() else ():
+                if not line:
+                    continue
                 note = json.loads(line)
                 if (note["subset"], note["split"]) in keep:
                     file.write(line + "\n")

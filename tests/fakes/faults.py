@@ -144,7 +144,7 @@ def _unused(ids: Sequence[Any]) -> Any:
 def bend_text(fault: Fault | None, text: str) -> str:
     """The content as the fault leaves it, before any limit cuts it."""
     if fault is Fault.malformed:
-        return "{" + text.replace('"', "", 1)  # no closing brace added later can mend this
+        return "{" + text.replace(chr(34), "")  # not one row of it is whole
     if fault is Fault.fenced:
         return f"Here is the result:\n\n```json\n{text}\n```"
     return text
