@@ -39,6 +39,9 @@ class Failure:
         }
 
 
+_COUNTS = ("prompt_tokens", "completion_tokens")
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What a request, or many, cost: requests sent and tokens as the server counted them."""
@@ -46,6 +49,13 @@ class Usage:
     requests: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+
+    @classmethod
+    def of(cls, reply: Mapping[str, Any]) -> Usage:
+        """What a reply says that it cost: one request, and the tokens if they are told sensibly."""
+        used = reply.get("usage")
+        counts = [used.get(k) if isinstance(used, dict) else 0 for k in _COUNTS]
+        return cls(1, *(n if isinstance(n, int) and n >= 0 else 0 for n in counts))
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -92,6 +102,16 @@ class Prompt:
     text: str
     options: tuple[str, ...] = ()
     reference: str | None = None
+
+    @classmethod
+    def of(cls, sample: Sample) -> Prompt:
+        """The prompt of a sample."""
+        return cls(
+            sample_id=sample.id,
+            text=sample.input,
+            options=sample.options,
+            reference=sample.reference,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

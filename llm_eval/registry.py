@@ -18,10 +18,10 @@ C = TypeVar("C", bound=type[Any])
 
 
 class Registry(Generic[T]):
-    """Plug-ins of one `kind`; entry points live in the group `hret.<kind>`."""
+    """Plug-ins of one `kind`; entry points live in the group `hret.<kind>`, spaces as `_`."""
 
     def __init__(self, kind: str, built_in: Mapping[str, str] | None = None) -> None:
-        self.kind = kind
+        self.kind, self.group = kind, f"hret.{kind.replace(' ', '_')}"
         self._lazy = dict(built_in or {})
         self._live: dict[str, T] = {}
 
@@ -45,7 +45,7 @@ class Registry(Generic[T]):
         if name in self._lazy:
             module, _, attribute = self._lazy[name].partition(":")
             return cast(T, getattr(import_module(module), attribute))
-        for point in entry_points(group=f"hret.{self.kind}", name=name):
+        for point in entry_points(group=self.group, name=name):
             return cast(T, point.load())
         raise Unknown(self.kind, name, self.names())
 
@@ -54,5 +54,5 @@ class Registry(Generic[T]):
 
     def names(self) -> list[str]:
         """Every known name, sorted; nothing is imported."""
-        plugged = {p.name for p in entry_points(group=f"hret.{self.kind}")}
+        plugged = {p.name for p in entry_points(group=self.group)}
         return sorted(plugged | set(self._lazy) | set(self._live))

@@ -53,6 +53,8 @@ class PipelineRunner:
 
     async def arun(self) -> EvaluationResult:
         """The result. Everything named is looked up before anything is loaded or asked."""
+        if self.limit is not None and self.limit < 1:
+            raise UserError(f"limit {self.limit} is less than 1")
         if self.scaling_method_name is not None:
             SCALING_METHODS.get(self.scaling_method_name)
         named = self.evaluation_method_name
@@ -95,7 +97,7 @@ class PipelineRunner:
         async def one(pack: Sequence[Sample]) -> list[Row]:
             nonlocal done
             async with gate:
-                predictions = await model.generate([_prompt(s) for s in pack])
+                predictions = await model.generate([Prompt.of(s) for s in pack])
                 rows = [
                     _judged(s, p, method, dataset) for s, p in zip(pack, predictions, strict=True)
                 ]
@@ -113,17 +115,17 @@ class PipelineRunner:
         if isinstance(given, BaseModel):
             return given
         if callable(given):
-            return FunctionModel(given, **self.model_backend_params)
+            try:
+                return FunctionModel(given, **self.model_backend_params)
+            except TypeError as e:
+                raise UserError(f"a function as model: {e}", hint="it takes: concurrency") from None
         raise UserError(f"a model is a name, a backend or a function, not {type(given).__name__}")
 
     def _dataset(self) -> BaseDataset:
+        for name in ("name", "subset", "split"):
+            if name in self.dataset_params:
+                raise UserError(f"dataset_params holds {name!r}", hint=f"pass it as {name}=")
         return load_datasets(self.dataset_name, self.subset, self.split, **self.dataset_params)
-
-
-def _prompt(sample: Sample) -> Prompt:
-    return Prompt(
-        sample_id=sample.id, text=sample.input, options=sample.options, reference=sample.reference
-    )
 
 
 def _judged(

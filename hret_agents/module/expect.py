@@ -93,7 +93,7 @@ def _place(gold: Any, row: Row, plan: Plan) -> int | None:
         case "letter":
             return LETTERS.find(text.upper()) if len(text) == 1 else None
         case "index":
-            return int(text) - plan.task.index_base if text.isdigit() else None
+            return int(text) - plan.task.index_base if text.isdecimal() else None
         case "label":
             labels = [str(v) for v in values(row, plan.task.labels or "")]
             return labels.index(str(gold)) if str(gold) in labels else None

@@ -107,7 +107,7 @@ def _form(
         return None
     text = [str(g).strip() for g, _, _ in pairs]
     counts = [len(c) for _, c, _ in pairs]
-    numbers = [int(t) if t.isdigit() else -1 for t in text]
+    numbers = [int(t) if t.isdecimal() else -1 for t in text]
     first = 1 if choices[0].endswith("1") else 0  # option1, option2: counted as they are named
     forms: list[tuple[AnswerKind, int, list[bool]]] = [
         ("label", 0, [str(g) in map(str, known) for g, _, known in pairs]),

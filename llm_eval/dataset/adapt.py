@@ -33,14 +33,14 @@ def _sample(name: str, index: int, row: Any) -> Sample:
             f"{name}.load(): row {index} has no text under 'input'",
             hint="each row is a dict with 'input', 'reference' and, for choices, 'options'",
         )
-    reference = row.get("reference")
+    reference, options = row.get("reference"), row.get("options")
     metadata = row.get("metadata")
     extra = {k: v for k, v in row.items() if k not in _OWN}
     return Sample(
         index=index,
         input=row["input"],
         reference=None if reference is None else str(reference),
-        options=tuple(str(o) for o in row.get("options") or ()),
+        options=() if options is None else tuple(map(str, options)),
         subset=row.get("_subset_name"),
         metadata={**(metadata if isinstance(metadata, dict) else {}), **extra},
     )

@@ -77,7 +77,8 @@ class BaseDataset:
 
     def get_raw_samples(self) -> Any:
         """The rows as they came, before they were made into prompts."""
-        return getattr(self, "data", None) or self._rows()
+        data = getattr(self, "data", None)
+        return self._rows() if data is None else data
 
     def info(self) -> dict[str, Any]:
         """What this dataset is, for the record of a run."""

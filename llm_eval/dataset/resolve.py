@@ -98,6 +98,7 @@ def _make(
     Several subsets go to a class of the list contract as a list, and to one of the row contract
     one by one.
     """
+    subset = subset or None
     one = subset[0] if not isinstance(subset, str) and subset and len(subset) == 1 else subset
     if one is not None and not isinstance(one, str) and kind.load is BaseDataset.load:
         return Joined([_make(kind, name, s, split, params) for s in one])

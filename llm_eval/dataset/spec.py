@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import keyword
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -45,6 +46,11 @@ class ModuleSpec:
     answer: FieldPath | None = None
     answer_kind: AnswerKind | None = None
     index_base: int = 0
+
+    def __post_init__(self) -> None:
+        """What the template writes outside of literals must be what it is taken for."""
+        if not self.class_name.isidentifier() or keyword.iskeyword(self.class_name):
+            raise ValueError(f"class_name {self.class_name!r} is no name of a class")
 
 
 @dataclass(frozen=True, kw_only=True)

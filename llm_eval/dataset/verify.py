@@ -11,12 +11,11 @@ from __future__ import annotations
 import json
 import os
 import resource
-import selectors
 import signal
 import subprocess
 import sys
 import tempfile
-import time
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +73,8 @@ def verify(
                 checked += _part(child, slug, subset, split, count, expected)
     except DatasetError as e:
         return Verdict(checked, e.message)
+    except (KeyError, IndexError, TypeError, ValueError) as e:
+        return Verdict(checked, f"the module's answers make no sense: {type(e).__name__}: {e}")
     return Verdict(checked)
 
 
@@ -158,7 +159,6 @@ class ChildModule:
 
     def __init__(self, path: Path, *, timeout: float = 600.0, memory: int = 16 << 30) -> None:
         self.path = path.resolve()
-        self._deadline = time.monotonic() + timeout
         self._timeout, self._memory = timeout, memory
         self._home = tempfile.TemporaryDirectory(prefix="hret-module-")
         self._errors = tempfile.TemporaryFile()
@@ -172,10 +172,10 @@ class ChildModule:
             start_new_session=True,
             preexec_fn=self._limits,
         )
-        assert self._process.stdout
-        self._ready = selectors.DefaultSelector()
-        self._ready.register(self._process.stdout, selectors.EVENT_READ)
-        self._buffer = b""
+        self._buffer, self._late = b"", False
+        self._watch = threading.Timer(timeout, self._too_late)
+        self._watch.daemon = True
+        self._watch.start()
 
     def ask(self, name: str, *arguments: Any) -> Any:
         """The module's answer; what it raises, and its death, are `DatasetError`s."""
@@ -184,26 +184,29 @@ class ChildModule:
             self._process.stdin.write(json.dumps([name, arguments]).encode() + b"\n")
             self._process.stdin.flush()
             reply = json.loads(self._line())
-        except (BrokenPipeError, ValueError):
-            raise DatasetError(f"the module's process ended: {self._last_words()}") from None
+        except (BrokenPipeError, ValueError, RecursionError):
+            self._kill()
+            if self._late:
+                said = f"the module took longer than {self._timeout:g} s"
+            else:
+                said = f"the module's process ended: {self._last_words()}"
+            raise DatasetError(said) from None
+        if not isinstance(reply, dict) or not reply.keys() & {"ok", "error"}:
+            raise DatasetError("the module's process answered out of turn")
         if "error" in reply:
             raise DatasetError(f"the module's {name} failed: {reply['error']}")
         return reply["ok"]
 
     def close(self) -> None:
         """End the process and all it started."""
-        try:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        self._process.wait()
+        self._watch.cancel()
+        self._kill()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe and not pipe.closed:
                 try:
                     pipe.close()
                 except BrokenPipeError:
                     continue
-        self._ready.close()
         self._errors.close()
         self._home.cleanup()
 
@@ -221,15 +224,23 @@ class ChildModule:
     def _line(self) -> bytes:
         assert self._process.stdout
         while b"\n" not in self._buffer:
-            left = self._deadline - time.monotonic()
-            if left <= 0 or not self._ready.select(left):
-                raise DatasetError(f"the module took longer than {self._timeout:g} s")
             piece = os.read(self._process.stdout.fileno(), 1 << 20)
             if not piece:
                 raise BrokenPipeError
             self._buffer += piece
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line
+
+    def _too_late(self) -> None:
+        self._late = True
+        self._kill()
+
+    def _kill(self) -> None:
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self._process.wait()
 
     def _last_words(self) -> str:
         self._errors.seek(0)

@@ -11,7 +11,7 @@ from llm_eval.evaluation.base import EVALUATORS, BaseEvaluator, register_evaluat
 __all__ = ["EVALUATORS", "BaseEvaluator", "load_evaluator", "register_evaluator"]
 
 
-def load_evaluator(name: str, **params: Any) -> BaseEvaluator:
+def load_evaluator(name: str, /, **params: Any) -> BaseEvaluator:
     """The method `name`, made with `params`."""
     kind = EVALUATORS.get(name)
     try:

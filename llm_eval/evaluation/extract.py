@@ -1,20 +1,31 @@
 """Reading the answer out of a reply: pure rules, Korean and English, the last mark wins.
 
-Thinking (`<think>…</think>`) is set aside, an unfinished thought is no answer. A mark is "정답:",
-"답은", "answer is", `####`, `\\boxed{}`. None means that no answer could be read.
+Thinking (`<think>…</think>`) is set aside; an unfinished thought is no answer. Strong marks are
+"정답:", "정답은", "answer is", `####` and `\\boxed{}`; weak ones, used where there is no other, are
+"답은" and a bare "정답 C". None means that no answer could be read.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _CIRCLED = {chr(0x2460 + i): i for i in range(20)}
-_MARK = r"(?:정답|(?<![가-힣])답|[Ff]inal answer|[Aa]nswer|ANSWER)(?:\s*(?:은|는|is))?\s*[:：]?\s*"
+_KEY = r"(?:정답|(?<![가-힣])(?:제\s*)?(?:답변|대답|답)|\b(?:[Ff]inal\s+)?[Aa]nswer|\bANSWER)"
+_SAID_SO = r"(?:\s*다음과\s*같습니다)?"
+_STRONG = re.compile(
+    rf"{_KEY}(?:은|는|이|\s+is)?{_SAID_SO}\s*[:：]|정답(?:은|이)\s*|\b[Aa]nswer\s+is\s|####|"
+    rf"^[#*\s]*{_KEY}\s*$",
+    re.MULTILINE,
+)
+_WEAK = re.compile(rf"{_KEY}(?:은|는)\s|정답\s+(?=[(\[「\"'`]?[A-Za-z0-9①-⑳](?![a-z]))")
 _BOXED = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}")
-_NUMBER = r"-?(?:\d[\d,]*(?:\.\d+)?|\.\d+)"
+_AROUND = " \t()[]{}「」『』'\"“”‘’`$*.,。!"
+_COPULA = re.compile(r"(?:번)?(?:입니다|이에요|예요|이다|이며|이고)(?:[.,].*)?$")
+_LABEL = re.compile(r"^[(\[]?(?:[A-Za-z]\s*[)\].:]|[①-⑳]|\d+\s*(?:번|[)\].]))\s*(?=\S)", re.DOTALL)
+_NUMBER = re.compile(r"(?<![\d.])(?<!\d,)(?:(?<![\d)])-)?(?:\d[\d,]*(?:\.\d+)?|\.\d+)")
 
 
 def visible(reply: str) -> str:
@@ -37,26 +48,29 @@ def plain(text: str) -> str:
     >>> plain(" 서울 특별시. ") == plain("서울  특별시")
     True
     """
-    folded = unicodedata.normalize("NFC", text).casefold()
-    return " ".join(folded.split()).strip(" .。!?\"'`“”‘’")
+    folded = " ".join(unicodedata.normalize("NFC", text).casefold().split())
+    return folded.strip(" .。!?\"'`“”‘’") or folded
 
 
 def marked(reply: str) -> str | None:
-    """What stands after the last answer mark, to the end of its line; None without a mark.
+    """What stands after the last of the strongest marks, to the end of its line; None without one.
 
     >>> marked("답은 3일까? 아니다.\\n정답: ④번")
     '④번'
+    >>> marked("정답: C\\n해설: A는 답이 될 수 없다.")
+    'C'
     """
     text = visible(reply)
-    if boxed := _BOXED.findall(text):
-        return str(boxed[-1]).strip()
-    if "####" in text:
-        return text.rsplit("####", 1)[1].strip().split("\n")[0]
-    parts = re.split(_MARK, text)
-    if len(parts) == 1:
-        return None
-    lines = parts[-1].strip().split("\n")
-    return lines[0].strip()
+    places = [(m.end(), _line_after(text, m.end())) for m in _STRONG.finditer(text)]
+    places += [(m.end(), m[1].strip()) for m in _BOXED.finditer(text)]
+    places = places or [(m.end(), _line_after(text, m.end())) for m in _WEAK.finditer(text)]
+    return max(places)[1] if places else None
+
+
+def _line_after(text: str, place: int) -> str:
+    """The first line after `place` that holds anything."""
+    lines = [line for line in text[place:].split("\n") if line.strip()]
+    return lines[0].strip() if lines else ""
 
 
 def last_line(reply: str) -> str:
@@ -68,54 +82,72 @@ def last_line(reply: str) -> str:
 def option(reply: str, options: Sequence[str]) -> str | None:
     """The option that a reply chooses, as it stands in `options`.
 
-    Options may be letters ("A" or "(A)") or texts. A reply may name one by letter, by number
-    ("③", "3번") or by its text.
+    Options may be letters ("A" or "(A)") or texts. A reply may name one by its text, by letter, or
+    by number ("③", "3번"; a bare 3 only where no option is a number).
 
     >>> option("생각해 보면 B 같지만, 정답은 (C)입니다.", ["A", "B", "C", "D"])
     'C'
-    >>> option("정답: ②", ["서울", "부산"]), option("부산", ["서울", "부산"])
+    >>> option("정답: ②", ["서울", "부산"]), option("부산입니다.", ["서울", "부산"])
     ('부산', '부산')
     >>> option("A or B", ["A", "B"]) is None
     True
     """
-    text = visible(reply)
     tail = marked(reply)
-    for place in (tail, text):
-        if place is not None and (found := _named(place, options)) is not None:
-            return found
-    if tail is not None and (found := _leading(tail, options)) is not None:
-        return found
-    if (found := _leading(text, options, closed=True)) is not None:
-        return found
-    return _alone(text, options)
+    text = visible(reply)
+    if tail is not None:
+        return _named(tail, options) or _placed(tail, options, firmly=False)
+    return _named(text, options) or _placed(text, options, firmly=True) or _alone(text, options)
 
 
 def _named(place: str, options: Sequence[str]) -> str | None:
-    """The option whose text `place` is, a letter prefix aside."""
-    bare = re.sub(r"^\(?[A-Z][).:]\s+", "", place)
-    same = [o for o in options if plain(o) in (plain(place), plain(bare))]
-    return same[0] if len(same) == 1 else None
+    """The option whose text a place is, brackets, label and copula aside."""
+    for said in _readings(place):
+        same = [o for o in options if plain(o) == plain(said)]
+        same = same or [o for o in options if plain(o.strip(_AROUND)) == plain(said)]
+        if len(same) == 1:
+            return same[0]
+    return None
 
 
-def _leading(place: str, options: Sequence[str], *, closed: bool = False) -> str | None:
-    """The option whose letter or number `place` begins with.
+def _readings(place: str) -> Iterator[str]:
+    r"""A place as it stands, and with less and less around it.
 
-    `closed`: the letter must have a bracket, a stop, or nothing after it.
+    >>> list(_readings(r"\text{(C)} 대구입니다."))[-1]
+    '대구'
     """
-    end = r"(?:[).:]|\s*$)" if closed else r"(?![A-Za-z])"
-    if m := re.match(rf"[(\[]?([A-Z]){end}", place):
-        return _nth(LETTERS.index(m[1]), options)
-    if place[:1] in _CIRCLED:
-        return _nth(_CIRCLED[place[0]], options)
-    if m := re.match(r"\(?(\d+)\s*번", place):
+    yield place
+    bare = re.sub(r"\\text\{([^{}]*)\}", r"\1", place).strip(_AROUND)
+    yield bare
+    short = _COPULA.sub("", bare).strip(_AROUND)
+    yield short
+    yield _LABEL.sub("", re.sub(r"\\text\{([^{}]*)\}", r"\1", place).strip()).strip(_AROUND)
+    yield _LABEL.sub("", short).strip(_AROUND)
+
+
+def _placed(place: str, options: Sequence[str], *, firmly: bool) -> str | None:
+    """The option whose letter or number a place begins with.
+
+    `firmly`: the letter must stand as an answer does, not as a word of a sentence.
+    """
+    start = re.sub(r"\\text\{([^{}]*)\}", r"\1", place).lstrip(" ([「『'\"“‘`$")
+    end = r"(?:[)\].:」]|\s*$|번|입니다|(?:가|이)\s*정답)" if firmly else r"(?![A-Za-z])"
+    if m := re.match(rf"([A-Z]){end}|([a-z])(?=[)\].」'\"`$]*\s*$)", start):
+        return _nth(LETTERS.index((m[1] or m[2]).upper()), options)
+    if start[:1] in _CIRCLED:
+        return _nth(_CIRCLED[start[0]], options)
+    if m := re.match(r"(\d+)\s*번", start):
+        return _nth(int(m[1]) - 1, options)
+    numeric = any(as_number(o) is not None for o in options)
+    if not numeric and (m := re.match(r"(\d{1,2})(?:\s*$|[).](?!\d))", start)):
         return _nth(int(m[1]) - 1, options)
     return None
 
 
 def _alone(text: str, options: Sequence[str]) -> str | None:
-    """The one letter, or circled number, that stands alone in the reply."""
+    """The one letter, or circled number, that stands alone in the reply; articles are no letters."""
     last = LETTERS[: len(options)][-1:] or "A"
-    letters = set(re.findall(rf"(?<![A-Za-z])([A-{last}])(?![A-Za-z])", text))
+    text = re.sub(r"\bA(?=\s(?!or\b|and\b|is\b)[a-z])|\bI\b(?=\s[a-z])", "", text)
+    letters = set(re.findall(rf"(?<![A-Za-z])([A-{last}])(?![A-Za-z'’])", text))
     circled = {c for c in text if c in _CIRCLED}
     if len(letters) + len(circled) != 1:
         return None
@@ -129,25 +161,34 @@ def _nth(place: int, options: Sequence[str]) -> str | None:
 def number(reply: str) -> float | None:
     """The number a reply gives: the one after the last mark, else the last one.
 
+    Of an equation it is what stands after the last `=`; what stands in brackets is an aside.
+
     >>> number("2 더하기 2는 4이므로 정답: 1,204개"), number("없음") is None
     (1204.0, True)
+    >>> number("정답: 3 + 4 = 7 (확인함)")
+    7.0
     """
     tail = marked(reply)
-    found = re.findall(_NUMBER, tail) if tail else []
-    if found:
-        return as_number(found[0])
-    found = re.findall(_NUMBER, visible(reply))
-    return as_number(found[-1]) if found else None
+    if tail is None:
+        found = _numbers(visible(reply))
+        return as_number(found[-1]) if found else None
+    for place in (tail.split("(")[0].rsplit("=", 1)[-1], tail):
+        if found := _numbers(place):
+            return as_number(found[0])
+    return None
+
+
+def _numbers(text: str) -> list[str]:
+    return [m[0].rstrip(",") for m in _NUMBER.finditer(text.replace("\u2212", "-"))]
 
 
 def as_number(text: str) -> float | None:
-    """The number that a whole text is.
+    """The number that a whole text is. A comma groups three digits; else it makes a list.
 
-    >>> as_number("70,000"), as_number("$18"), as_number("열")
-    (70000.0, 18.0, None)
+    >>> as_number("70,000"), as_number("$18"), as_number("열"), as_number("1,2")
+    (70000.0, 18.0, None, None)
     """
-    bare = text.strip().strip("$₩€%").replace(",", "")
-    try:
-        return float(bare) if re.fullmatch(r"-?(\d+\.?\d*|\.\d+)", bare) else None
-    except ValueError:
+    bare = text.replace("\u2212", "-").strip().strip("$₩€%")
+    if not re.fullmatch(r"-?(?:\d{1,3}(?:,\d{3})+|\d+)\.?\d*|-?\.\d+", bare, re.ASCII):
         return None
+    return float(bare.replace(",", ""))

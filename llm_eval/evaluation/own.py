@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 from llm_eval.dataset.base import BaseDataset
 from llm_eval.errors import ScoringError
 from llm_eval.evaluation.base import BaseEvaluator
@@ -16,7 +18,8 @@ class DatasetsOwn(BaseEvaluator):
 
     def score(self, sample: Sample, reply: str, dataset: BaseDataset) -> Score:
         """What the module says: (is it right, its score). A score of None means not scored."""
-        verdict = dataset.evaluate_prediction(sample.index, reply)
+        # Modules compare texts as they stand, and some systems write Hangul in pieces.
+        verdict = dataset.evaluate_prediction(sample.index, unicodedata.normalize("NFC", reply))
         try:
             right, value = verdict
             value = None if value is None else float(value)

@@ -13,7 +13,7 @@ __all__ = ["MODELS", "BaseModel", "Capabilities", "load_model", "register_model"
 register_model = MODELS.add
 
 
-def load_model(name: str, **params: Any) -> BaseModel:
+def load_model(name: str, /, **params: Any) -> BaseModel:
     """The backend `name`, made with `params`; a wrong name or parameter is a `UserError`."""
     kind = MODELS.get(name)
     try:

@@ -69,17 +69,21 @@ class BaseModel:
         """
         if return_logits:
             require(self, "logprobs", "return_logits=True")
-        prompts = [
-            Prompt(
-                sample_id=str(i),
-                text=str(item["input"]),
-                options=tuple(item.get("options") or ()),
-                reference=item.get("reference"),
-            )
-            for i, item in enumerate(inputs)
-        ]
-        predictions = run_sync(self.generate(prompts))
+        samples = [_sample(i, item) for i, item in enumerate(inputs)]
+        if samples:
+            self.fits(samples)
+        predictions = run_sync(self.generate([Prompt.of(s) for s in samples]))
         return [_with(item, p) for item, p in zip(inputs, predictions, strict=True)]
+
+
+def _sample(index: int, item: Mapping[str, Any]) -> Sample:
+    options, reference = item.get("options"), item.get("reference")
+    return Sample(
+        index=index,
+        input=str(item["input"]),
+        options=() if options is None else tuple(map(str, options)),
+        reference=None if reference is None else str(reference),
+    )
 
 
 def _with(item: Mapping[str, Any], prediction: Prediction) -> dict[str, Any]:

@@ -33,10 +33,9 @@ class FunctionModel(BaseModel):
     async def _ask(self, prompt: Prompt) -> Prediction:
         async with self._gate:
             try:
-                if inspect.iscoroutinefunction(self.function):
-                    reply = await self.function(prompt.text)
-                else:
-                    reply = await asyncio.to_thread(self.function, prompt.text)
+                reply = await asyncio.to_thread(self._call, prompt.text)
+                if inspect.isawaitable(reply):
+                    reply = await reply
                 if not isinstance(reply, str):
                     raise BackendError(
                         f"{self.name} returned {type(reply).__name__}, not str", kind="malformed"
@@ -51,6 +50,12 @@ class FunctionModel(BaseModel):
                 )
                 return self._failed(prompt, error)
         return Prediction(sample_id=prompt.sample_id, text=reply)
+
+    def _call(self, text: str) -> Any:
+        try:
+            return self.function(text)
+        except StopIteration as e:  # no future can carry it
+            raise RuntimeError(f"StopIteration: {e}") from e
 
     @staticmethod
     def _failed(prompt: Prompt, error: HretError) -> Prediction:

@@ -51,7 +51,7 @@ class Limiter:
                 if turn.done() and not turn.cancelled():
                     self.in_flight -= 1
                     self._wake()
-                else:
+                elif turn in self._waiting:
                     self._waiting.remove(turn)
                 raise
             break

@@ -137,9 +137,7 @@ class OpenAIModel(BaseModel):
 def decode(sample_id: str, body: Mapping[str, Any]) -> Prediction:
     """The prediction in a reply; a missing field is a `BackendError` naming it."""
     text, finish = reply_text(body)
-    used = body.get("usage") or {}
-    usage = Usage(1, int(used.get("prompt_tokens") or 0), int(used.get("completion_tokens") or 0))
-    return Prediction(sample_id=sample_id, text=text, finish_reason=finish, usage=usage)
+    return Prediction(sample_id=sample_id, text=text, finish_reason=finish, usage=Usage.of(body))
 
 
 def reply_text(body: Mapping[str, Any]) -> tuple[str, str | None]:

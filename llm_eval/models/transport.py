@@ -39,6 +39,8 @@ class Endpoint:
     backoff: float = 0.5
 
     def __post_init__(self) -> None:
+        if self.api_key and not re.fullmatch(r"[!-~]+", self.api_key.reveal()):
+            raise UserError("the API key holds a sign that no key has", hint="is it pasted whole?")
         if not self.base_url.startswith(("http://", "https://")):
             raise UserError(
                 f"api_base {self.base_url!r} is no address",
@@ -124,30 +126,24 @@ class Transport:
     def _read(self, status: int, headers: Mapping[str, str], raw: bytes) -> Mapping[str, Any]:
         try:
             body = json.loads(raw)
-        except ValueError:
+        except (ValueError, RecursionError):
             body = None
         if status >= 400:
             raise self._refused(status, headers, body, raw)
         if not isinstance(body, dict):
             raise BackendError(f"{self._where} sent no JSON object", kind="server", status=status)
-        usage = body.get("usage") or {}
-        self.usage += Usage(
-            1, int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
-        )
+        self.usage += Usage.of(body)
         return body
 
     def _refused(
         self, status: int, headers: Mapping[str, str], body: Any, raw: bytes
     ) -> BackendError | UserError:
         error = body.get("error") if isinstance(body, dict) else None
-        error = (
-            error
-            if isinstance(error, dict)
-            else {"message": error or raw[:300].decode("utf-8", "replace")}
-        )
-        key = self.endpoint.api_key
+        if not isinstance(error, dict):
+            error = {"message": error if isinstance(error, str) else raw.decode("utf-8", "replace")}
         said = str(error.get("message") or "no reason given")
-        said = key.scrub(said) if key else said
+        key = self.endpoint.api_key
+        said = (key.scrub(said) if key else said)[:500]
         message, code = f"{self._where} answered {status}: {said}", error.get("code")
         if status in (401, 403):
             return AuthError(message, hint="check OPENAI_API_KEY or --api-key")
