@@ -38,19 +38,22 @@ def run_sync(work: Coroutine[Any, Any, R]) -> R:
         work.close()
         raise RuntimeError("a synchronous call inside the event loop: await its async form")
     ended = threading.Event()
+    task: asyncio.Task[Any] | None = None
 
     async def watched() -> R:
+        nonlocal task
+        task = asyncio.current_task()
         try:
             return await work
         finally:
             ended.set()
 
-    future = asyncio.run_coroutine_threadsafe(watched(), loop())
-    try:
-        return future.result()
+    try:  # nothing stands before this: Ctrl-C may come between any two lines
+        return asyncio.run_coroutine_threadsafe(watched(), loop()).result()
     except KeyboardInterrupt:
-        future.cancel()
-        ended.wait(timeout=10)
+        if task is not None:
+            task.get_loop().call_soon_threadsafe(task.cancel)
+            ended.wait(timeout=10)
         raise
 
 

@@ -102,6 +102,19 @@ class Evaluator:
         ).arun()
 
 
+def writable(path: str | Path) -> None:
+    """A `UserError` now, and not after the run, if a result cannot be written to `path`."""
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("a"):
+            pass
+    except OSError as e:
+        raise UserError(
+            f"{path} cannot be written: {e.strerror}", hint="name another file"
+        ) from None
+
+
 UNBUILT = (
     "judge_model",
     "judge_params",
@@ -132,6 +145,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The script's command line; the exit status (0 done, 1 some samples failed, 2 user error)."""
     options = _parser().parse_args(argv)
     try:
+        if options.output_file:
+            writable(options.output_file)
         result = Evaluator().run(
             options.model,
             options.dataset,

@@ -15,7 +15,7 @@ from llm_eval.aio import in_order, run_sync
 from llm_eval.dataset import load_datasets
 from llm_eval.dataset.adapt import judges_itself, samples_of
 from llm_eval.dataset.base import BaseDataset
-from llm_eval.errors import RunError, ScoringError, UserError, boundary
+from llm_eval.errors import HretError, RunError, ScoringError, UserError, boundary
 from llm_eval.evaluation import BaseEvaluator, load_evaluator
 from llm_eval.models import BaseModel, load_model
 from llm_eval.models.function import FunctionModel
@@ -57,7 +57,13 @@ class PipelineRunner:
             raise UserError(f"limit {self.limit} is less than 1")
         if self.scaling_method_name is not None:
             SCALING_METHODS.get(self.scaling_method_name)
+            raise UserError(f"scaling_method={self.scaling_method_name!r} is not built yet")
         named = self.evaluation_method_name
+        if self.evaluator_params and not named:
+            raise UserError(
+                f"evaluator_params {dict(self.evaluator_params)} belong to no method",
+                hint="name one by evaluation_method",
+            )
         method = load_evaluator(named, **self.evaluator_params) if named else None
         model = self._model()
         started = time.monotonic()
@@ -66,14 +72,15 @@ class PipelineRunner:
         samples = samples[: self.limit] if self.limit is not None else samples
         method, note = _fitting(method, dataset, samples)
         model.fits(samples)
+        about, before = _info(dataset), model.usage
         try:
             await model.check()
             rows = await self._rows(samples, model, method, dataset)
-            usage = model.usage.to_dict()
+            usage = (model.usage - before).to_dict()
         finally:
             await model.close()
         info = {
-            **dataset.info(),
+            **about,
             "dataset": _name_of(self.dataset_name),
             "model": model.label,
             "evaluation_method": method.name,
@@ -97,7 +104,7 @@ class PipelineRunner:
         async def one(pack: Sequence[Sample]) -> list[Row]:
             nonlocal done
             async with gate:
-                predictions = await model.generate([Prompt.of(s) for s in pack])
+                predictions = await _predictions(model, pack)
                 rows = [
                     _judged(s, p, method, dataset) for s, p in zip(pack, predictions, strict=True)
                 ]
@@ -113,6 +120,11 @@ class PipelineRunner:
         if isinstance(given, str):
             return load_model(given, **self.model_backend_params)
         if isinstance(given, BaseModel):
+            if self.model_backend_params:
+                raise UserError(
+                    f"{given.name} is made already: {dict(self.model_backend_params)} is too late",
+                    hint="leave model_params out, or name the backend",
+                )
             return given
         if callable(given):
             try:
@@ -126,6 +138,23 @@ class PipelineRunner:
             if name in self.dataset_params:
                 raise UserError(f"dataset_params holds {name!r}", hint=f"pass it as {name}=")
         return load_datasets(self.dataset_name, self.subset, self.split, **self.dataset_params)
+
+
+def _info(dataset: BaseDataset) -> dict[str, Any]:
+    try:
+        return dict(dataset.info())
+    except HretError:
+        raise
+    except Exception as e:  # a module's code may raise anything; nothing was asked yet
+        raise UserError(f"{type(dataset).__name__}.info() failed: {type(e).__name__}: {e}") from e
+
+
+async def _predictions(model: BaseModel, pack: Sequence[Sample]) -> list[Prediction]:
+    """The predictions of a pack; where the backend fails as a whole, a failure for each sample."""
+    try:
+        return await model.generate([Prompt.of(s) for s in pack])
+    except RunError as e:
+        return [Prediction(sample_id=s.id, failure=Failure.of(e, "generate")) for s in pack]
 
 
 def _judged(

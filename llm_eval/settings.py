@@ -18,7 +18,10 @@ from llm_eval.errors import UserError
 from llm_eval.secret import Secret, secret
 
 NAMES = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "HF_TOKEN", "BATCH_SIZE", "MAX_RETRIES")
-_LINE = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*$")
+_LINE = re.compile(
+    r"""^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*"""
+    r"""(?:"([^"]*)"|'([^']*)'|((?:[^\s#]|(?<!\s)\#)*))\s*(?:\#.*)?$"""
+)
 _PLACEHOLDER = re.compile(r"^(your[-_ ].*|sk-\.{3}|hf_\.{3}|<.*>|)$", re.IGNORECASE)
 
 
@@ -41,9 +44,9 @@ def load(folder: Path | None = None, environ: Mapping[str, str] | None = None) -
     for source in (_config_py(folder, environ), _dot_env(folder / ".env"), environ):
         found |= {n: source[n] for n in NAMES if _is_set(source.get(n))}
     return Settings(
-        openai_api_key=secret(found.get("OPENAI_API_KEY")),
-        openai_base_url=found.get("OPENAI_BASE_URL"),
-        hf_token=secret(found.get("HF_TOKEN")),
+        openai_api_key=secret(_said(found, "OPENAI_API_KEY")),
+        openai_base_url=_said(found, "OPENAI_BASE_URL"),
+        hf_token=secret(_said(found, "HF_TOKEN")),
         batch_size=_number(found, "BATCH_SIZE", 10, least=1),
         max_retries=_number(found, "MAX_RETRIES", 3, least=0),
     )
@@ -54,22 +57,32 @@ def _is_set(value: object) -> bool:
     return value is not None and not (isinstance(value, str) and _PLACEHOLDER.match(value.strip()))
 
 
+def _said(found: Mapping[str, Any], name: str) -> str | None:
+    """A text, without the line end it was copied with."""
+    value = found.get(name)
+    return None if value is None else str(value).strip()
+
+
 def _number(found: Mapping[str, Any], name: str, default: int, *, least: int) -> int:
     value = found.get(name, default)
-    try:
-        number = int(value)
-    except (TypeError, ValueError):
-        number = least - 1
-    if number < least:
+    text = str(value).strip()
+    if isinstance(value, bool) or not text.isdecimal() or int(text) < least:
         raise UserError(f"{name}={value!r} is no whole number of at least {least}")
-    return number
+    return int(text)
 
 
 def _dot_env(path: Path) -> dict[str, str]:
+    pairs = (_LINE.match(line) for line in _text(path).splitlines())
+    return {m[1]: m[2] or m[3] or m[4] or "" for m in pairs if m}
+
+
+def _text(path: Path) -> str:
     if not path.is_file():
-        return {}
-    pairs = (_LINE.match(line) for line in path.read_text("utf-8").splitlines())
-    return {m[1]: m[2].strip("'\"") for m in pairs if m}
+        return ""
+    try:
+        return path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as e:
+        raise UserError(f"{path} cannot be read: {e}", hint="save it as UTF-8") from None
 
 
 def _config_py(folder: Path, environ: Mapping[str, str]) -> dict[str, Any]:
@@ -83,15 +96,16 @@ def _config_py(folder: Path, environ: Mapping[str, str]) -> dict[str, Any]:
 
 def _assignments(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
     try:
-        tree = ast.parse(path.read_text("utf-8"), str(path))
+        tree = ast.parse(_text(path), str(path))
     except SyntaxError as e:
         raise UserError(f"{path}, line {e.lineno}: {e.msg}") from None
     found: dict[str, Any] = {}
     for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            name = node.targets[0].id
-            if name in NAMES:
-                found[name] = _value(node.value, environ, f"{path}, line {node.lineno}")
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+            continue
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        if isinstance(target, ast.Name) and target.id in NAMES:
+            found[target.id] = _value(node.value, environ, f"{path}, line {node.lineno}")
     return found
 
 

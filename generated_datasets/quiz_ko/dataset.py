@@ -130,14 +130,17 @@ class QuizKo(BaseDataset):
     @staticmethod
     def choices(row: Dict[str, Any]) -> List[str]:
         """The choices of a row, in order."""
-        return [str(choice) for choice in row["선택지"]["text"] or []]
+        listed = row["선택지"]["text"] or []
+        return [str(choice) for choice in listed]
 
     def answer(self, row: Dict[str, Any]) -> Optional[str]:
         """The letter of the right choice; None where the row names none."""
         gold = row["정답"]
         letters = LETTERS[: len(self.choices(row))]
-        labels = [str(label) for label in row["선택지"]["label"] or []]
-        place = labels.index(str(gold)) if str(gold) in labels else -1
+        place = -1
+        labels = row["선택지"]["label"] or []
+        if str(gold) in map(str, labels):
+            place = list(map(str, labels)).index(str(gold))
         return letters[place] if 0 <= place < len(letters) else None
 
     def evaluate_prediction(
@@ -157,7 +160,8 @@ MARK = r"(?:정답|(?<![가-힣])답|[Aa]nswer|ANSWER)(?:\s*(?:은|는|is))?\s*[
 
 def final(prediction: str) -> str:
     """The reply without the model's thinking aloud."""
-    return prediction.rsplit("</think>", 1)[-1].replace("**", "").strip()
+    said = prediction.rsplit("</think>", 1)[-1].split("<think>")[0]
+    return said.replace("**", "").strip()
 
 
 def read_letter(prediction: str, choices: List[str]) -> Optional[str]:

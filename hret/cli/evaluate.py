@@ -45,9 +45,11 @@ def command(
     """Run an evaluation; the exit status."""
     import logging
 
-    from llm_eval.evaluator import Evaluator, json_of
+    from llm_eval.evaluator import Evaluator, json_of, writable
 
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING)
+    if output is not None:
+        writable(output)
     named = {"model_name": model_name, "api_base": api_base, "api_key": api_key}
     params: dict[str, Any] = {k: v for k, v in named.items() if v is not None}
     subsets = [s.strip() for s in (subset or "").split(",") if s.strip()]

@@ -72,7 +72,9 @@ class BaseDataset:
         row = self._rows()[index]
         if row.get("reference") is None:
             return False, None
-        right = judge(prediction, str(row["reference"]), tuple(row.get("options") or ())).is_correct
+        given = row.get("options")
+        options = () if given is None else tuple(map(str, given))
+        right = judge(prediction, str(row["reference"]), options).is_correct
         return right, float(right)
 
     def get_raw_samples(self) -> Any:

@@ -37,9 +37,18 @@ class Port:
 def roots() -> list[Path]:
     """The folders ports are looked for in, the current folder's own first."""
     index = settings.home() / "ports"
-    noted = [Path(json.loads(f.read_text("utf-8"))) for f in sorted(index.glob("*.json"))]
-    found = dict.fromkeys(p.resolve() for p in (Path.cwd() / DEFAULT_ROOT, *noted))
+    noted = [_noted(f) for f in sorted(index.glob("*.json"))]
+    found = dict.fromkeys(p.resolve() for p in (Path.cwd() / DEFAULT_ROOT, *filter(None, noted)))
     return [p for p in found if p.is_dir()]
+
+
+def _noted(entry: Path) -> Path | None:
+    """The folder that an entry of the index names; None for a torn or foreign file."""
+    try:
+        name = json.loads(entry.read_text("utf-8"))
+    except (ValueError, OSError):
+        return None
+    return Path(name) if isinstance(name, str) else None
 
 
 def remember_root(root: Path) -> None:
@@ -196,6 +205,6 @@ def dataset_class(module: types.ModuleType, path: Path) -> type[BaseDataset]:
     if not found:
         raise UserError(
             f"{path} defines no subclass of BaseDataset",
-            hint="from llm_eval.dataset.base import DATASETS, BaseDataset",
+            hint="from llm_eval.dataset.base import BaseDataset",
         )
     return found[-1]

@@ -54,16 +54,19 @@ def _template() -> Template:
 
 
 def literal(value: Any) -> str:
-    """A Python literal of JSON-like data, strings in double quotes.
+    """A Python literal of JSON-like data, its strings quoted as black would have them.
 
-    >>> literal("그는 \\"예\\"라고"), literal(None), literal(["a"])
-    ('"그는 \\\\"예\\\\"라고"', 'None', '["a"]')
+    >>> literal("예"), literal(None), literal(["a"])
+    ('"예"', 'None', '["a"]')
     """
     if value is None or isinstance(value, bool):
         return repr(value)
     if isinstance(value, list):
         return "[" + ", ".join(literal(v) for v in value) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str) and '"' in value and "'" not in value:
+        return "'" + text[1:-1].replace('\\"', '"') + "'"
+    return text
 
 
 EACH = "[]"

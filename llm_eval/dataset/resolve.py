@@ -36,6 +36,11 @@ def load_datasets(
         UserError: several do, or its class cannot be made with these arguments.
     """
     if isinstance(name, BaseDataset):
+        if subset or split or params:
+            raise UserError(
+                f"{type(name).__name__} is made already: its subset and split cannot be changed",
+                hint="pass the class or the name instead of the instance",
+            )
         return name
     return _make(_class(name, subset, lang), name, subset, split, params)
 

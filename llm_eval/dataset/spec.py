@@ -121,7 +121,7 @@ def json_file(path: Path) -> Any:
         return json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path.parent} holds no {path.name}") from None
-    except (ValueError, OSError) as e:
+    except (ValueError, OSError, RecursionError) as e:
         raise UserError(f"{path} cannot be read: {e}") from None
 
 

@@ -34,7 +34,7 @@ class Expected:
     """What a row must do.
 
     `golds` are replies that must score 1, `wrong` replies that must score 0; `shown` are texts the
-    prompt must hold; `hidden` must not stand in it once the shown texts are taken out. An
+    prompt must hold, in this order; `hidden` must not stand in it once those are taken out. An
     `ungraded` row must score nothing (None), whatever the reply.
     """
 
@@ -94,6 +94,8 @@ def _part(
     for batch in _batches(expected):
         _batch(child, where, start, batch)
         start += len(batch)
+    if start != count:
+        raise DatasetError(f"{where} holds {count} rows, and {start} are expected of the module")
     return count
 
 
@@ -103,16 +105,26 @@ def _batch(child: ChildModule, where: str, start: int, batch: Sequence[Expected]
         for text in (row["input"], row["prompt"]):
             if reason := prompt_fault(text, want):
                 raise DatasetError(f"{where}, row {i}: {reason}")
+    for i, (row, want) in enumerate(zip(rows, batch, strict=True), start):
+        if (row["reference"] is None) != want.ungraded and (want.golds or want.ungraded):
+            raise DatasetError(f"{where}, row {i}: its reference is {row['reference']!r}")
+    given = [() if row["reference"] is None else (str(row["reference"]),) for row in rows]
     asked = [
         (i, reply, score)
-        for i, want in enumerate(batch, start)
-        for score, replies in ((1.0, want.golds), (0.0, want.wrong), (None, _any_reply(want)))
+        for i, (want, reference) in enumerate(zip(batch, given, strict=True), start)
+        for score, replies in (
+            (1.0, (*want.golds, *reference)),
+            (0.0, want.wrong),
+            (None, _any_reply(want)),
+        )
         for reply in replies
     ]
     verdicts = child.ask("judge", [[i, reply] for i, reply, _ in asked])
     for (i, reply, score), verdict in zip(asked, verdicts, strict=True):
         if verdict != [bool(score), score]:
             kind = {1.0: "gold", 0.0: "wrong", None: "unjudgeable"}[score]
+            if score == 1.0 and reply not in batch[i - start].golds:
+                kind = "reference as an"
             raise DatasetError(f"{where}, row {i}: the {kind} answer {reply!r} scores {verdict}")
 
 
@@ -129,10 +141,13 @@ def prompt_fault(prompt: str, want: Expected) -> str:
     >>> prompt_fault("질문? A. 하나 (답은 42)", want)
     "the prompt gives the answer away: '42'"
     """
-    rest = prompt
+    rest, place = prompt, 0
     for text in want.shown:
         if text not in prompt:
             return f"the prompt lacks {text[:80]!r}"
+        if (place := prompt.find(text, place)) < 0:
+            return f"the prompt holds {text[:80]!r} out of its place"
+        place += len(text)
         rest = rest.replace(text, "\0", 1)
     for secret in want.hidden:
         if secret and secret in rest:
@@ -172,7 +187,7 @@ class ChildModule:
             start_new_session=True,
             preexec_fn=self._limits,
         )
-        self._buffer, self._late = b"", False
+        self._buffer, self._late = bytearray(), False
         self._watch = threading.Timer(timeout, self._too_late)
         self._watch.daemon = True
         self._watch.start()
@@ -223,12 +238,15 @@ class ChildModule:
 
     def _line(self) -> bytes:
         assert self._process.stdout
-        while b"\n" not in self._buffer:
+        end = self._buffer.find(b"\n")
+        while end < 0:
             piece = os.read(self._process.stdout.fileno(), 1 << 20)
             if not piece:
                 raise BrokenPipeError
+            end = piece.find(b"\n") + len(self._buffer) if b"\n" in piece else -1
             self._buffer += piece
-        line, _, self._buffer = self._buffer.partition(b"\n")
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
         return line
 
     def _too_late(self) -> None:

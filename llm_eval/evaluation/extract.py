@@ -92,8 +92,9 @@ def option(reply: str, options: Sequence[str]) -> str | None:
     >>> option("A or B", ["A", "B"]) is None
     True
     """
-    tail = marked(reply)
-    text = visible(reply)
+    if exact := [o for o in options if same(o, reply)]:
+        return exact[0]
+    tail, text = marked(reply), visible(reply)
     if tail is not None:
         return _named(tail, options) or _placed(tail, options, firmly=False)
     return _named(text, options) or _placed(text, options, firmly=True) or _alone(text, options)
@@ -101,18 +102,31 @@ def option(reply: str, options: Sequence[str]) -> str | None:
 
 def _named(place: str, options: Sequence[str]) -> str | None:
     """The option whose text a place is, brackets, label and copula aside."""
-    for said in _readings(place):
-        same = [o for o in options if plain(o) == plain(said)]
-        same = same or [o for o in options if plain(o.strip(_AROUND)) == plain(said)]
-        if len(same) == 1:
-            return same[0]
+    for said in readings(place):
+        for alike in (same, _plainly, _barely):
+            found = [o for o in options if alike(o, said)]
+            if len(found) == 1:
+                return found[0]
     return None
 
 
-def _readings(place: str) -> Iterator[str]:
-    r"""A place as it stands, and with less and less around it.
+def same(one: str, other: str) -> bool:
+    """The same text, Unicode form and outer space aside."""
+    return unicodedata.normalize("NFC", one).strip() == unicodedata.normalize("NFC", other).strip()
 
-    >>> list(_readings(r"\text{(C)} 대구입니다."))[-1]
+
+def _plainly(one: str, other: str) -> bool:
+    return plain(one) == plain(other)
+
+
+def _barely(one: str, other: str) -> bool:
+    return plain(one.strip(_AROUND)) == plain(other)
+
+
+def readings(place: str, *, labels: bool = True) -> Iterator[str]:
+    r"""A place as it stands, and with less and less around it; `labels`: "C." before it goes too.
+
+    >>> list(readings(r"\text{(C)} 대구입니다."))[-1]
     '대구'
     """
     yield place
@@ -120,6 +134,8 @@ def _readings(place: str) -> Iterator[str]:
     yield bare
     short = _COPULA.sub("", bare).strip(_AROUND)
     yield short
+    if not labels:
+        return
     yield _LABEL.sub("", re.sub(r"\\text\{([^{}]*)\}", r"\1", place).strip()).strip(_AROUND)
     yield _LABEL.sub("", short).strip(_AROUND)
 
@@ -144,7 +160,7 @@ def _placed(place: str, options: Sequence[str], *, firmly: bool) -> str | None:
 
 
 def _alone(text: str, options: Sequence[str]) -> str | None:
-    """The one letter, or circled number, that stands alone in the reply; articles are no letters."""
+    """The one letter or circled number that stands alone in the reply; articles are none."""
     last = LETTERS[: len(options)][-1:] or "A"
     text = re.sub(r"\bA(?=\s(?!or\b|and\b|is\b)[a-z])|\bI\b(?=\s[a-z])", "", text)
     letters = set(re.findall(rf"(?<![A-Za-z])([A-{last}])(?![A-Za-z'’])", text))
@@ -164,9 +180,9 @@ def number(reply: str) -> float | None:
     Of an equation it is what stands after the last `=`; what stands in brackets is an aside.
 
     >>> number("2 더하기 2는 4이므로 정답: 1,204개"), number("없음") is None
-    (1204.0, True)
+    (1204, True)
     >>> number("정답: 3 + 4 = 7 (확인함)")
-    7.0
+    7
     """
     tail = marked(reply)
     if tail is None:
@@ -186,9 +202,10 @@ def as_number(text: str) -> float | None:
     """The number that a whole text is. A comma groups three digits; else it makes a list.
 
     >>> as_number("70,000"), as_number("$18"), as_number("열"), as_number("1,2")
-    (70000.0, 18.0, None, None)
+    (70000, 18, None, None)
     """
     bare = text.replace("\u2212", "-").strip().strip("$₩€%")
-    if not re.fullmatch(r"-?(?:\d{1,3}(?:,\d{3})+|\d+)\.?\d*|-?\.\d+", bare, re.ASCII):
+    if not re.fullmatch(r"-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|-?\.\d+", bare, re.ASCII):
         return None
-    return float(bare.replace(",", ""))
+    bare = bare.replace(",", "").rstrip(".")
+    return float(bare) if "." in bare else int(bare)  # a whole number is kept to the last digit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 
 from llm_eval.dataset.base import BaseDataset
@@ -23,6 +24,8 @@ class DatasetsOwn(BaseEvaluator):
         try:
             right, value = verdict
             value = None if value is None else float(value)
+            if value is not None and not math.isfinite(value):
+                raise ValueError
         except (TypeError, ValueError):
             raise ScoringError(
                 f"evaluate_prediction({sample.index}, ...) returned {verdict!r}, not (bool, score)"

@@ -35,23 +35,24 @@ def judge(reply: str, reference: str, options: Sequence[str] = ()) -> Judgement:
     """
     if options:
         chosen = extract.option(reply, options)
-        if chosen is None:
-            return Judgement(None, False)
-        gold = extract.option(reference, options) or reference
-        return Judgement(chosen, extract.plain(chosen) == extract.plain(gold))
+        gold = reference
+        if reference not in options and extract.as_number(reference) is None:
+            gold = extract.option(reference, options) or reference
+        return Judgement(chosen, chosen is not None and chosen == gold)
+    if extract.same(reply, reference):
+        return Judgement(reply.strip(), bool(reply.strip()))
     wanted = extract.as_number(reference)
     if wanted is not None:
         found = extract.number(reply)
-        return Judgement(None if found is None else f"{found:g}", found == wanted)
+        return Judgement(None if found is None else str(found), found == wanted)
     tail = extract.marked(reply)
     given = extract.last_line(reply) if tail is None else tail
     if not given:
         return Judgement(None, False)
-    right = extract.plain(reference) in (
-        extract.plain(given),
-        extract.plain(extract.visible(reply)),
-    )
-    return Judgement(given, right)
+    gold_text = extract.plain(reference)
+    right = any(extract.plain(said) == gold_text for said in extract.readings(given, labels=False))
+    whole = extract.plain(extract.visible(reply)) == gold_text
+    return Judgement(given, right or whole)
 
 
 class StringMatch(BaseEvaluator):

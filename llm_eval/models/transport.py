@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import random
 import re
@@ -39,6 +40,10 @@ class Endpoint:
     backoff: float = 0.5
 
     def __post_init__(self) -> None:
+        if self.concurrency is not None and self.concurrency < 1:
+            raise UserError(f"concurrency {self.concurrency} is less than 1")
+        if self.max_retries < 0:
+            raise UserError(f"max_retries {self.max_retries} is less than 0")
         if self.api_key and not re.fullmatch(r"[!-~]+", self.api_key.reveal()):
             raise UserError("the API key holds a sign that no key has", hint="is it pasted whole?")
         if not self.base_url.startswith(("http://", "https://")):
@@ -62,7 +67,9 @@ class Transport:
         body = json.dumps(payload, ensure_ascii=False).encode()
         for attempt in range(self.endpoint.max_retries + 1):
             try:
-                return await self._once("POST", path, body)
+                reply = await self._once("POST", path, body)
+                self.usage += Usage.of(reply)
+                return reply
             except BackendError as e:
                 if not e.retryable or attempt == self.endpoint.max_retries:
                     raise
@@ -132,7 +139,6 @@ class Transport:
             raise self._refused(status, headers, body, raw)
         if not isinstance(body, dict):
             raise BackendError(f"{self._where} sent no JSON object", kind="server", status=status)
-        self.usage += Usage.of(body)
         return body
 
     def _refused(
@@ -198,7 +204,8 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     named = {k.lower(): v for k, v in headers.items()}
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
-            return float(named[name]) * unit
+            wait = float(named[name]) * unit
+            return wait if 0 <= wait < math.inf else None
         except (KeyError, ValueError):
             continue
     return None

@@ -1,0 +1,201 @@
+"""What no retry can mend, and servers that answer oddly: told in a sentence, without the key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from llm_eval.errors import AuthError, BackendError, HretError, UserError
+from llm_eval.models.openai import OpenAIModel
+from llm_eval.secret import Secret
+from tests.fakes.chat import SENTENCE, ChatServer
+from tests.unit.llm_eval.servers import (
+    GOOD,
+    PLAIN,
+    Answer,
+    RawServer,
+    check,
+    nobody,
+    post,
+    raw_server,
+    said,
+    shown,
+)
+
+KEY = "sk-wrong-and-secret"
+
+
+@pytest.fixture
+def raw() -> Iterator[RawServer]:
+    """A raw server that runs."""
+    with raw_server() as server:
+        yield server
+
+
+# --- what no retry can mend --------------------------------------------------------------------
+
+REFUSALS = {
+    "message": json.dumps({"error": {"message": f"Incorrect API key provided: {KEY}."}}),
+    "string": json.dumps({"error": f"bad key {KEY}"}),
+    "text": f"<html>Authorization: Bearer {KEY}</html>",
+    "cut": "x" * (300 - len(KEY) // 2) + KEY,
+    "twice": json.dumps({"error": {"message": f"{KEY} {KEY}", "code": KEY}}),
+}
+
+
+@pytest.mark.parametrize("status", [401, 403, 400, 404, 429, 500])
+@pytest.mark.parametrize("how", REFUSALS)
+def test_a_key_is_in_no_error(raw: RawServer, how: str, status: int) -> None:
+    """Even where the server sends it back: the text of every error is without the key."""
+    raw.answers = [Answer(status, REFUSALS[how])]
+    with pytest.raises(HretError) as caught:
+        post(raw.url, api_key=Secret(KEY), max_retries=0)
+    text = shown(caught.value)
+    assert str(status) in text
+    assert KEY[: len(KEY) // 2] not in text
+
+
+def test_a_refused_key_stops_at_once(chat: ChatServer) -> None:
+    """One call, no retry, and the sentence says which key to look at."""
+    chat.key = "sk-right"
+    with pytest.raises(AuthError, match="OPENAI_API_KEY"):
+        post(chat.url, api_key=Secret(KEY), max_retries=5)
+    assert len(chat.requests) == 1
+    with pytest.raises(AuthError):
+        check(chat.url, api_key=Secret(KEY))
+    assert len(chat.requests) == 2
+
+
+def test_a_right_key_is_taken(chat: ChatServer) -> None:
+    """The key goes where OpenAI's protocol wants it; without one no such header is sent."""
+    chat.key = KEY
+    assert said(post(chat.url, api_key=Secret(KEY))) == SENTENCE
+    chat.key = None
+    post(chat.url)
+    assert ["authorization" in r.headers for r in chat.requests] == [True, False]
+
+
+def test_a_key_that_no_header_can_hold_is_told(chat: ChatServer) -> None:
+    """A key with a line break in it is the user's to mend, not a traceback."""
+    with pytest.raises(UserError):
+        post(chat.url, api_key=Secret("sk-a\nb"))
+
+
+def test_an_unknown_model_stops_at_once(chat: ChatServer) -> None:
+    """A 404 names the model and is not asked again."""
+    chat.strict_models = True
+    with pytest.raises(UserError, match="'m' does not exist") as caught:
+        post(chat.url)
+    assert not isinstance(caught.value, BackendError)
+    assert chat.count() == 1
+
+
+def test_an_exhausted_quota_stops_at_once(raw: RawServer) -> None:
+    """It comes as a 429, but no waiting mends it."""
+    error = {"message": "You exceeded your current quota.", "code": "insufficient_quota"}
+    raw.answers = [Answer(429, json.dumps({"error": error}))]
+    with pytest.raises(UserError, match="exceeded your current quota"):
+        post(raw.url)
+    assert raw.asked == 1
+
+
+def test_a_bad_request_is_one_samples_failure(chat: ChatServer) -> None:
+    """What the server refuses about one request names the parameter and is asked once."""
+    with pytest.raises(BackendError) as caught:
+        post(chat.url, PLAIN | {"temperature": 9})
+    error = caught.value
+    assert (error.kind, error.status, error.param) == ("bad_request", 400, "temperature")
+    assert chat.count() == 1
+
+
+def test_a_filtered_prompt_has_a_kind_of_its_own(raw: RawServer) -> None:
+    """Azure refuses the prompt itself with a 400: a filter, not a mistake in the request."""
+    raw.answers = [Answer(400, json.dumps({"error": {"message": "no", "code": "content_filter"}}))]
+    with pytest.raises(BackendError) as caught:
+        post(raw.url)
+    assert (caught.value.kind, raw.asked) == ("content_filter", 1)
+
+
+# --- odd servers -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body", ["<html>busy</html>", "[1]", '"text"', "", "null", '{"choices": [']
+)
+def test_a_reply_that_is_no_object_is_asked_again(raw: RawServer, body: str) -> None:
+    """A proxy's page with status 200 is trouble on the way, not an answer."""
+    raw.answers = [Answer(200, body), Answer(200, json.dumps(GOOD))]
+    assert said(post(raw.url)) == "4"
+    assert raw.asked == 2
+
+
+@pytest.mark.parametrize(
+    "usage", [None, [], [1], "free", 7, {"prompt_tokens": "many"}, {"prompt_tokens": None}], ids=str
+)
+def test_an_odd_usage_costs_no_reply(raw: RawServer, usage: object) -> None:
+    """What was paid for arrives, however the server counts."""
+    raw.answers = [Answer(200, json.dumps(GOOD | {"usage": usage}))]
+    model = OpenAIModel("m", api_base=raw.url)
+    assert model.generate_batch([{"input": "2+2?"}])[0]["prediction"] == "4"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"choices": []},
+        {"choices": None},
+        {"choices": ["4"]},
+        {"choices": [{"finish_reason": "stop"}]},
+        {"choices": [{"message": None}]},
+        {"choices": [{"message": {"content": None}}]},
+        {"choices": [{"message": {"content": ["4"]}}]},
+        {"choices": [{"message": "4"}]},
+        {"choices": [{"text": None}]},
+        {"error": {"message": "overloaded", "code": 502}},
+    ],
+    ids=json.dumps,
+)
+def test_a_reply_without_text_is_data(raw: RawServer, body: Mapping[str, Any]) -> None:
+    """Whatever is missing in a reply is its sample's failure and never an empty answer."""
+    raw.answers = [Answer(200, json.dumps(body))]
+    model = OpenAIModel("m", api_base=raw.url, max_retries=0)
+    (found,) = model.generate_batch([{"input": "2+2?"}])
+    assert found["prediction"] is None
+    assert found["error"]["kind"] == "malformed"
+
+
+@pytest.mark.parametrize("wait", ["soon", "-5", "nan", "inf", "Wed, 21 Oct 2026 07:28:00 GMT"])
+def test_a_retry_after_that_is_no_time_is_passed_over(raw: RawServer, wait: str) -> None:
+    """The request is asked again after a pause of our own."""
+    busy = Answer(429, "{}", {"Retry-After": wait})
+    raw.answers = [busy, Answer(200, json.dumps(GOOD))]
+    assert said(post(raw.url, within=3)) == "4"
+
+
+def test_nobody_there_is_told() -> None:
+    """A check says so in a sentence at once; a post tries again and says the same."""
+    with nobody() as url:
+        with pytest.raises(UserError, match="is the server running"):
+            check(url)
+        with pytest.raises(BackendError, match="could not be reached") as caught:
+            post(url, max_retries=1)
+    assert caught.value.kind == "connection"
+
+
+def test_a_password_in_the_address_is_in_no_error() -> None:
+    """An address with a user's name and password is shown without them."""
+    with nobody() as url, pytest.raises(UserError) as caught:
+        check(url.replace("//", "//me:hunter2@"))
+    assert "hunter2" not in shown(caught.value)
+
+
+@pytest.mark.parametrize("answer", [Answer(404, "no list"), Answer(500, "{}"), Answer(429, "{}")])
+def test_a_server_without_a_list_of_models_passes(raw: RawServer, answer: Answer) -> None:
+    """Only a refused key, or nobody there, ends a run before its first request."""
+    raw.answers = [answer]
+    check(raw.url)
+    assert raw.asked == 1
