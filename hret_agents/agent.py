@@ -106,6 +106,8 @@ class DatasetTranslationAgent:
             **self.options,
             **_known(options),
         }
+        for tool in self.tools.values():
+            tool.secrets = {"hf_token": fields["hf_token"], "api_key": fields["api_key"]}
         job = PortJob(
             dataset=dataset_name,
             subsets=tuple(s.strip() for s in subset.split(",")) if subset else (),
@@ -160,9 +162,14 @@ def _own_forward(tool: StepTool, kind: type[StepTool]) -> bool:
     return type(tool).forward is not kind.forward and type(tool).apply is kind.apply
 
 
+_OPENED = ("dataset", "subsets", "splits", "all_subsets", "revision", "target_lang", "output_dir")
+
+
 def _reloaded(path: str, job: PortJob) -> Port:
+    """The port as the tool left it: what was opened is its say, all else the caller's."""
     keys = {"hf_token": job.hf_token, "api_key": job.api_key}
-    changes = {k: v for k, v in saved.vars_of(job).items() if k not in keys}
+    kept = {*keys, *_OPENED}
+    changes = {k: v for k, v in saved.vars_of(job).items() if k not in kept}
     return saved.load(path, Path(job.output_dir), keys, **changes)
 
 

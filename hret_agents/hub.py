@@ -95,7 +95,8 @@ def valid_repo(repo: str) -> None:
         validate_repo_id(repo)
     except HFValidationError as e:
         raise UserError(
-            f"{repo!r} is no name for a repo: {e}", hint="--repo-id OWNER/NAME"
+            f"{repo!r} is no name for a repo: {' '.join(str(e).split())}",
+            hint="--repo-id OWNER/NAME",
         ) from None
     if repo.count("/") != 1:
         raise UserError(f"{repo!r} is no name for a repo", hint="--repo-id OWNER/NAME")

@@ -44,7 +44,7 @@ def port_dataset(
     """
     started = time.monotonic()
     port = download(job, listener)
-    with locked(port):
+    with locked(port) as port:
         for step in steps:
             port = step(port, listener)
     evaluated = evaluations(port, listener)

@@ -32,8 +32,8 @@ FORMATS = {
     ".tsv": "csv",
     ".arrow": "arrow",
 }
-_REPO = re.compile(r"^(?:[A-Za-z0-9][\w.-]{0,95}/)?[A-Za-z0-9_][\w.-]{0,95}$")
-_SAFE = re.compile(r"^\w[\w .+-]*$")
+_REPO = re.compile(r"(?:[A-Za-z0-9][\w.-]{0,95}/)?[A-Za-z0-9_][\w.-]{0,95}", re.ASCII)
+_SAFE = re.compile(r"\w[\w .+-]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ def open_source(job: PortJob) -> Source:
     import datasets
 
     datasets.disable_progress_bars()
-    logging.getLogger("datasets").setLevel(logging.ERROR)
+    logging.getLogger("datasets").setLevel(logging.CRITICAL)  # what it would say, we say
     source = _local(job) if is_local(job.dataset) else _hub(job)
     if not source.data or source.rows == 0:
         raise UserError(f"{job.dataset!r} has no rows", hint="check --subset and --split")
@@ -83,15 +83,20 @@ def open_source(job: PortJob) -> Source:
                 f"the columns of {subset}/{split} differ from the others'",
                 hint="port such subsets or splits one at a time",
             )
-        if not _SAFE.match(subset) or not _SAFE.match(split):
+        if not _SAFE.fullmatch(subset) or not _SAFE.fullmatch(split):
             raise UserError(f"{subset!r}/{split!r} cannot be the name of a folder and a file")
     return source
 
 
 def is_local(name: str) -> bool:
     """Does a name mean a file or folder here (or the sample), not a repo on the Hub?"""
-    looks = name.startswith((".", "/", "~")) or Path(name).suffix in FORMATS
-    return name == SAMPLE or looks or Path(name).expanduser().exists()
+    if name == SAMPLE or name.startswith((".", "/")):
+        return True
+    try:
+        there = name != "" and Path(name).expanduser().exists()
+    except (OSError, RuntimeError, ValueError):  # too long, no such user, a zero byte
+        return False
+    return there or Path(name).suffix in FORMATS
 
 
 def stem_of(name: str) -> str:
@@ -106,7 +111,7 @@ def stem_of(name: str) -> str:
         stem = re.sub(r"[^\w.-]+", "_", stem).strip("._")
     else:
         stem = name.replace("/", "__")
-        if not _REPO.match(name) or ".." in name or "--" in name:
+        if not _REPO.fullmatch(name) or ".." in name or "--" in name:
             raise UserError(
                 f"{name!r} is neither a file here nor a name that a repo can have",
                 hint="a Hub dataset is OWNER/NAME, of letters, digits, '-', '_' and '.'",
@@ -136,6 +141,8 @@ def _local(job: PortJob) -> Source:
     subset = job.subsets[0] if job.subsets else "default"
     if len(job.subsets) > 1:
         raise UserError("a local file or folder has one subset", hint="leave --subset out")
+    if len(job.splits) > 1 and path.is_file():
+        raise UserError("a file is one split", hint="name one split, or pass a folder of files")
     splits = {}
     one_file = path.is_file() and job.dataset != SAMPLE
     for split in _chosen("split", job.splits, found, one_file=one_file):
@@ -161,12 +168,19 @@ def _files(path: Path) -> dict[str, list[Path]]:
                 f"{path.name} is no dataset file", hint=f"known are {', '.join(FORMATS)}"
             )
         return {_split_in(path.stem): [path]}
-    listed = [p for p in sorted(path.rglob("*")) if p.suffix in FORMATS and p.name[0] not in "._"]
+    listed = [
+        p
+        for p in sorted(path.rglob("*"))
+        if p.suffix in FORMATS and not any(q[0] in "._" for q in p.relative_to(path).parts)
+    ]
     if not listed:
         raise UserError(f"{path} holds no dataset file", hint=f"known are {', '.join(FORMATS)}")
     kinds = {FORMATS[p.suffix] for p in listed}
     if len(kinds) > 1:
-        raise UserError(f"{path} holds files of several kinds: {', '.join(sorted(kinds))}")
+        raise UserError(
+            f"{path} holds files of several kinds: {', '.join(sorted(kinds))}",
+            hint="pass a folder of one kind, or one file",
+        )
     found: dict[str, list[Path]] = {}
     for p in listed:
         found.setdefault(_split_in(p.stem), []).append(p)
@@ -191,7 +205,7 @@ def _read(paths: Sequence[Path]) -> Any:
     except Exception as e:  # its readers raise whatever their parsers do
         cause = e.__cause__ or e
         raise UserError(
-            f"{paths[0]} cannot be read as {kind}: {type(cause).__name__}: {str(cause)[:300]}",
+            f"{paths[0]} cannot be read as {kind}: {' '.join(str(cause).split())[:300]}",
             hint="is it complete, UTF-8, and the same columns in every row?",
         ) from None
 
@@ -239,7 +253,7 @@ def _hub(job: PortJob) -> Source:
         name=job.dataset,
         stem=stem,
         revision=info.sha,
-        licence=licence[0] if isinstance(licence, list) and licence else licence or None,
+        licence=", ".join(licence) if isinstance(licence, list) else licence or None,
         features=first.features,
         data=data,
     )
@@ -293,10 +307,15 @@ def hub_errors(name: str) -> Iterator[None]:
 
 
 def _other(name: str, error: Exception) -> UserError:
-    text = f"{type(error).__name__}: {error}"
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    if "gated" in text:
+        return AuthError(f"{name!r} is gated", hint="ask for access on its page, then set HF_TOKEN")
     if re.search(r"connect|offline|resolve|reach|Max retries|timed out", text, re.I):
         return UserError(
             f"the Hub could not be reached for {name!r}",
             hint="check the connection, HF_ENDPOINT, and that HF_HUB_OFFLINE is not set",
         )
-    return UserError(f"{name!r} cannot be loaded as a dataset: {text[:400]}")
+    return UserError(
+        f"{name!r} cannot be loaded as a dataset: {text[:300]}",
+        hint="look at its files on the Hub: is there data of one kind in it?",
+    )

@@ -67,7 +67,10 @@ def _number(found: Mapping[str, Any], name: str, default: int, *, least: int) ->
     value = found.get(name, default)
     text = str(value).strip()
     if isinstance(value, bool) or not text.isdecimal() or int(text) < least:
-        raise UserError(f"{name}={value!r} is no whole number of at least {least}")
+        raise UserError(
+            f"{name}={value!r} is no whole number of at least {least}",
+            hint=f"the default is {default}",
+        )
     return int(text)
 
 

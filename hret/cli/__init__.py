@@ -15,6 +15,7 @@ import typer
 from hret import __version__
 from hret.cli import datasets, doctor, evaluate, port
 
+STOPPED = "\nStopped. What was translated is kept: run the same command again to go on."
 app = typer.Typer(
     name="hret",
     help="Port any Hugging Face dataset into Korean, verified, and evaluate any model on it.",
@@ -54,26 +55,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = typer.main.get_command(app).main(
             arguments, prog_name="hret", standalone_mode=False
         )
+        if status == 130:  # what typer makes of Ctrl-C
+            typer.echo(STOPPED, err=True)
         return status if isinstance(status, int) else 0
     except HretError as e:
         typer.echo(f"Error: {e}", err=True)
         return 2
     except KeyboardInterrupt:
-        typer.echo(
-            "\nStopped. What was translated is kept: run the same command again to go on.", err=True
-        )
+        typer.echo(STOPPED, err=True)
         return 130
     except Exception as e:  # the outermost edge: a usage error to show, or a bug to report
         return _ended(e, "--verbose" in arguments)
 
 
 def _ended(error: Exception, verbose: bool) -> int:
+    if type(error).__name__ == "Abort":  # a question answered with no
+        return 130
     show = getattr(error, "show", None)
-    if show is not None:  # click's usage errors and its Abort know how to print themselves
+    if show is not None:  # click's usage errors know how to print themselves
         show()
         return int(getattr(error, "exit_code", 2))
-    if type(error).__name__ == "Abort":
-        return 130
     if verbose:
         traceback.print_exception(error)
     typer.echo(f"Internal error: {type(error).__name__}: {error}", err=True)

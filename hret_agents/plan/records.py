@@ -109,6 +109,9 @@ _HEADER = (
 )
 
 
+_SHOWN = "hret port ... --dry-run prints a plan for this dataset"
+
+
 def read_plan(path: Path) -> Plan:
     """The plan in a YAML file; what is wrong with it is a `UserError` naming the key."""
     import yaml
@@ -116,12 +119,12 @@ def read_plan(path: Path) -> Plan:
     try:
         raw = yaml.safe_load(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise UserError(f"there is no plan file {path}") from None
+        raise UserError(f"there is no plan file {path}", hint=_SHOWN) from None
     except (yaml.YAMLError, OSError, UnicodeDecodeError) as e:
-        raise UserError(f"{path} is no YAML: {e}") from None
+        raise UserError(f"{path} is no YAML: {' '.join(str(e).split())}", hint=_SHOWN) from None
     if not isinstance(raw, dict):
-        raise UserError(f"{path} is no plan", hint="hret port ... --dry-run prints one")
-    plan: Plan = validated(Plan, raw, path)
+        raise UserError(f"{path} is no plan", hint=_SHOWN)
+    plan: Plan = validated(Plan, raw, path, hint=_SHOWN)
     return plan
 
 
@@ -166,11 +169,11 @@ def check_against(plan: Plan, leaves: list[LeafPath], where: str) -> None:
     named = [*task.question, *task.choices, task.labels, task.answer]
     for path in [p for p in named if p is not None]:
         if path not in leaves:
-            raise UserError(f"{where}: task names {path!r}, which the data has not")
+            raise UserError(f"{where}: task names {path!r}, which the data has not", hint=_SHOWN)
     columns = {keys_of(p)[0] for p in leaves}
     for column in plan.names:
         if column not in columns:
-            raise UserError(f"{where}: names has {column!r}, which is no column")
+            raise UserError(f"{where}: names has {column!r}, which is no column", hint=_SHOWN)
     new = [plan.names.get(c, c) for c in columns]
     if len(set(new)) < len(new):
-        raise UserError(f"{where}: two columns would have the same name")
+        raise UserError(f"{where}: two columns would have the same name", hint=_SHOWN)

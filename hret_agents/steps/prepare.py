@@ -32,7 +32,7 @@ from llm_eval.models import MODELS
 
 LOOKED_AT = 500  # rows that a plan is inferred from
 WORK = ".work"
-_LANG = re.compile(r"^[a-z]{2,3}(-[A-Za-z]{2,4})?$")
+_LANG = re.compile(r"[a-z]{2,3}(-[A-Za-z]{2,4})?")
 
 
 def prepare(job: PortJob, listener: Listener) -> Port:
@@ -60,13 +60,15 @@ def prepare(job: PortJob, listener: Listener) -> Port:
 def check_names(job: PortJob) -> None:
     """Names and numbers that cannot be right, told before anything is opened."""
     stem_of(job.dataset)
-    if not _LANG.match(job.target_lang):
+    if not _LANG.fullmatch(job.target_lang):
         raise UserError(
             f"{job.target_lang!r} is no language code", hint="for example --target-lang ko"
         )
     for name in job.subsets + job.splits:
-        if not re.match(r"^\w[\w .+-]*$", name):
-            raise UserError(f"{name!r} is no name of a subset or split")
+        if not re.fullmatch(r"\w[\w .+-]*", name):
+            raise UserError(
+                f"{name!r} is no name of a subset or split", hint="give it as the Hub shows it"
+            )
     for value, flag, least in (
         (job.limit, "--limit", 1),
         (job.concurrency, "--concurrency", 1),
@@ -74,7 +76,9 @@ def check_names(job: PortJob) -> None:
         (job.max_retries, "max_retries", 0),
     ):
         if value is not None and value < least:
-            raise UserError(f"{flag} {value} is less than {least}")
+            raise UserError(
+                f"{flag} {value} is less than {least}", hint="leave it out for the default"
+            )
     for backend in job.evaluate:
         MODELS.get(backend.partition(":")[0])
 
@@ -95,7 +99,8 @@ def plan_of(job: PortJob, source: Source) -> Plan:
         check_against(plan, [leaf.path for leaf in leaves_of(source.features)], str(job.plan))
         if plan.target_lang != job.target_lang:
             raise UserError(
-                f"{job.plan} is a plan for {plan.target_lang!r}, not for {job.target_lang!r}"
+                f"{job.plan} is a plan for {plan.target_lang!r}, not for {job.target_lang!r}",
+                hint=f"--target-lang {plan.target_lang}",
             )
     if not plan.translated:
         raise UserError(
@@ -135,24 +140,23 @@ def placed(job: PortJob, source: Source, plan: Plan) -> Port:
     folder = root / slug
     if folder.parent != root:
         raise UserError(f"{slug!r} would leave the output folder {root}")
-    work = root / WORK / slug
-    restore(folder, work)
+    port = Port(
+        job=job, slug=slug, source=source, plan=plan, folder=folder, work=root / WORK / slug
+    )
+    port = with_old(port)
+    return replace(port, repo=port.old.repo if port.old else None)
+
+
+def with_old(port: Port) -> Port:
+    """The port with what lies in its place now, or lay there when a kill came between two moves."""
+    aside = port.work.with_name(port.work.name + ".old")
+    folder = port.folder if port.folder.exists() or not aside.exists() else aside
     old = read_manifest(folder) if (folder / MANIFEST).is_file() else None
     if old is None and folder.exists():
         raise UserError(
             f"{folder} exists and is no port", hint="move it away, or pass --output-dir"
         )
-    port = Port(
-        job=job,
-        slug=slug,
-        source=source,
-        plan=plan,
-        folder=folder,
-        work=work,
-        old=old,
-        repo=old.repo if old else None,
-    )
-    return replace(port, kept=beside(port, old)) if old else port
+    return replace(port, old=old, kept=beside(port, old) if old else frozenset())
 
 
 def beside(port: Port, old: Manifest) -> frozenset[tuple[str, str]]:
@@ -205,7 +209,7 @@ def writable(root: Path) -> None:
 
 
 def room_for(source: Source, root: Path) -> None:
-    """Twice the source's size and some must be free."""
+    """Three times the source's size and some must be free."""
     size = sum(d.data.nbytes for _, _, d in source.parts)
     need, free = 3 * size + (50 << 20), shutil.disk_usage(root).free
     if free < need:
@@ -215,10 +219,20 @@ def room_for(source: Source, root: Path) -> None:
         )
 
 
+_held: set[Path] = set()
+
+
 @contextmanager
-def locked(port: Port) -> Iterator[None]:
-    """One port of a slug at a time; the lock goes with the process that holds it."""
+def locked(port: Port) -> Iterator[Port]:
+    """One port of a slug at a time; the lock goes with the process that holds it.
+
+    Gives the port as it stands now: what lies in its place may have changed since it was prepared.
+    A step of a port that holds the lock may take it again.
+    """
     path = port.work.with_name(port.work.name + ".lock")
+    if path in _held:
+        yield port
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         try:
@@ -227,7 +241,12 @@ def locked(port: Port) -> Iterator[None]:
             raise UserError(
                 f"another process is porting {port.slug}", hint="wait for it, or stop it first"
             ) from None
-        yield
+        _held.add(path)
+        try:
+            restore(port.folder, port.work)
+            yield with_old(port)
+        finally:
+            _held.discard(path)
 
 
 async def _checked(translator: Any) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from hret_agents.job import PortJob
-from hret_agents.source import open_source
+from hret_agents.source import SAMPLE, open_source
 from hret_agents.steps.prepare import WORK, placed, plan_of
 from hret_agents.steps.state import Port
 from hret_agents.translators import Choice
@@ -35,6 +36,9 @@ def path_of(slug: str, root: Path) -> Path:
 def save(port: Port) -> str:
     """Keep what is known of a port; the path of the file."""
     job = {k: v for k, v in vars_of(port.job).items() if k not in _SECRETS}
+    job["output_dir"] = port.job.output_dir.resolve()
+    if port.source.local and port.job.dataset != SAMPLE:
+        job["dataset"] = str(Path(port.job.dataset).expanduser().resolve())
     state = {
         "job": {k: str(v) if isinstance(v, Path) else v for k, v in job.items()},
         "choice": [port.choice.backend, port.choice.model] if port.choice else None,
@@ -55,7 +59,7 @@ def vars_of(job: PortJob) -> dict[str, Any]:
     return {name: getattr(job, name) for name in job.__dataclass_fields__}
 
 
-def load(name: str, root: Path, secrets: dict[str, Secret | None], **changes: Any) -> Port:
+def load(name: str, root: Path, secrets: Mapping[str, Secret | None], **changes: Any) -> Port:
     """The port that a tool was told of: by slug, by its folder, or by the path of this file."""
     slug = Path(name).name.removesuffix(".port.json")
     root = Path(name).parent if Path(name).is_dir() else root
@@ -66,7 +70,7 @@ def load(name: str, root: Path, secrets: dict[str, Secret | None], **changes: An
             f"no port called {name!r} is under way", hint="call dataset_downloader first"
         )
     state = json.loads(path.read_text("utf-8"))
-    raw = state["job"] | secrets | changes
+    raw = state["job"] | dict(secrets) | changes
     for key in _PATHS:
         raw[key] = Path(raw[key]) if raw[key] is not None else None
     for key in _TUPLES:

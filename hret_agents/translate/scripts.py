@@ -53,7 +53,7 @@ def has_script(text: str, lang: str) -> bool | None:
 
 
 _UNITS = frozenset(
-    "sin cos tan log ln exp sqrt mod max min km cm mm nm kg mg lb lbs oz ft yd mi mph kmh sec hr hrs "
+    "sin cos tan log ln exp sqrt mod max min km cm mm nm kg mg lb lbs oz ft yd mi mph kmh sec hr "
     "hz khz mhz ghz kb mb gb tb mol rad deg".split()
 )
 

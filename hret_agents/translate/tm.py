@@ -65,7 +65,9 @@ def read_memory(path: Path) -> dict[str, str]:
     try:
         return _pairs(path.read_text("utf-8-sig"), str(path))
     except (OSError, UnicodeDecodeError) as e:
-        raise UserError(f"the memory {path} cannot be read: {e}") from None
+        raise UserError(
+            f"the memory {path} cannot be read: {e}", hint="--model memory:FILE.jsonl"
+        ) from None
 
 
 def _pairs(text: str, where: str) -> dict[str, str]:

@@ -51,7 +51,10 @@ def _class(name: str | type[BaseDataset], subset: Subset, lang: str | None) -> t
             raise UserError(f"{name.__name__} is no subclass of BaseDataset")
         return name
     if not isinstance(name, str) or not name:
-        raise UserError(f"a dataset is named by a text, a class or an instance, not {name!r}")
+        raise UserError(
+            f"a dataset is named by a text, a class or an instance, not {name!r}",
+            hint="hret datasets list shows the ports here",
+        )
     if name.endswith(".py"):
         return _from_file(Path(name).expanduser())
     if name.startswith("hf:"):
@@ -122,7 +125,10 @@ def _make(
     except HretError:
         raise
     except Exception as e:  # a module's constructor loads data and may raise anything
-        raise UserError(f"{kind.__name__} could not be made: {type(e).__name__}: {e}") from e
+        raise UserError(
+            f"{kind.__name__} could not be made: {type(e).__name__}: {e}",
+            hint="check subset and split; hret datasets show SLUG says what a port has",
+        ) from e
 
 
 class Joined(BaseDataset):

@@ -125,7 +125,7 @@ def json_file(path: Path) -> Any:
         raise UserError(f"{path} cannot be read: {e}") from None
 
 
-def validated(kind: type[Any], raw: Any, where: Path | str) -> Any:
+def validated(kind: type[Any], raw: Any, where: Path | str, *, hint: str = "port it again") -> Any:
     """`raw` as a `kind`; the first thing wrong with it is a `UserError` naming the field."""
     from pydantic import TypeAdapter, ValidationError
 
@@ -135,8 +135,8 @@ def validated(kind: type[Any], raw: Any, where: Path | str) -> Any:
         first = e.errors(include_url=False, include_context=False)[0]
         field_name = ".".join(str(p) for p in first["loc"]) or "the whole"
         if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            raise UserError(f"{where}: unknown key {field_name!r}") from None
-        raise UserError(f"{where}: {field_name}: {first['msg']}") from None
+            raise UserError(f"{where}: unknown key {field_name!r}", hint=hint) from None
+        raise UserError(f"{where}: {field_name}: {first['msg']}", hint=hint) from None
 
 
 def sha256_of(path: Path) -> str:

@@ -46,6 +46,11 @@ class Endpoint:
             raise UserError(f"max_retries {self.max_retries} is less than 0")
         if self.api_key and not re.fullmatch(r"[!-~]+", self.api_key.reveal()):
             raise UserError("the API key holds a sign that no key has", hint="is it pasted whole?")
+        if re.search(r"//[^/]*@", self.base_url):
+            raise UserError(
+                "api_base holds a user or a password: http://...@...",
+                hint="pass the key by api_key (--api-key), not in the address",
+            )
         if not self.base_url.startswith(("http://", "https://")):
             raise UserError(
                 f"api_base {self.base_url!r} is no address",

@@ -21,7 +21,7 @@ from llm_eval.dataset.spec import ModuleSpec
 from tests.conftest import ROOT
 
 LETTERED = ModuleSpec(
-    slug="quiz_ko", class_name="QuizKo", source="ORG/quiz", lang="ko", repo=None,
+    slug="rendered_ko", class_name="QuizKo", source="ORG/quiz", lang="ko", repo=None,
     subsets={"default": ["test"]}, task="multiple_choice", question=[["맥락"], ["질문"]],
     choices=[["선택지", "[]"]], answer=["정답"], answer_kind="letter",
 )  # fmt: skip

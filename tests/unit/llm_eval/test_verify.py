@@ -96,9 +96,9 @@ def test_the_template_is_let_through(tmp_path: Path) -> None:
     ]  # fmt: skip
     wants.append(Expected(shown=["물음 2"], golds=[], wrong=[], ungraded=True))
     assert path.read_text("utf-8") == render(LETTERED)
-    assert verify(path, "quiz_ko", [("default", "test", 3, wants)]) == Verdict(3)
-    assert "quiz_ko" in verify(path, "other_ko", [("default", "test", 3, wants)]).reason
-    assert "train" in verify(path, "quiz_ko", [("default", "train", 3, wants)]).reason
+    assert verify(path, "rendered_ko", [("default", "test", 3, wants)]) == Verdict(3)
+    assert "rendered_ko" in verify(path, "other_ko", [("default", "test", 3, wants)]).reason
+    assert "train" in verify(path, "rendered_ko", [("default", "train", 3, wants)]).reason
 
 
 LEAK = 'lines = [f"{x}. {choice}" for x, choice in zip("ABC", row["c"])]'
