@@ -90,7 +90,7 @@ def open_source(job: PortJob) -> Source:
 
 def is_local(name: str) -> bool:
     """Does a name mean a file or folder here (or the sample), not a repo on the Hub?"""
-    if name == SAMPLE or name.startswith((".", "/")):
+    if name == SAMPLE or name.startswith((".", "/", "~/")):
         return True
     try:
         there = name != "" and Path(name).expanduser().exists()
