@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from hret_agents.job import PortJob, PortResult
+    from hret_agents.job import PortResult
     from hret_agents.port import DryRun
 
 HELP = "Port a dataset: translate, check, write a dataset module, verify it, and maybe push it."
@@ -69,6 +69,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> int:
     """Run a port; the exit status."""
+    from hret.cli.progress import Progress
     from hret_agents.job import PortJob
     from hret_agents.port import dry_run as estimate
     from hret_agents.port import port_dataset
@@ -103,7 +104,8 @@ def command(
     if dry_run:
         _show_estimate(estimate(job), as_json)
         return 0
-    result = _watched(port_dataset, job, quiet=as_json)
+    with Progress(quiet=as_json) as progress:
+        result = port_dataset(job, progress)
     if as_json:
         typer.echo(json.dumps(result.to_dict(), ensure_ascii=False, indent=2, default=str))
     else:
@@ -113,14 +115,6 @@ def command(
 
 def _listed(text: str | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
-
-
-def _watched(run: object, job: PortJob, *, quiet: bool) -> PortResult:
-    from hret.cli.progress import Progress
-    from hret_agents.port import port_dataset
-
-    with Progress(quiet=quiet) as progress:
-        return port_dataset(job, progress)
 
 
 def _show_estimate(found: DryRun, as_json: bool) -> None:

@@ -14,6 +14,7 @@ from hret_agents.port import port_dataset
 from llm_eval.dataset import load_datasets
 from llm_eval.errors import UserError
 from llm_eval.evaluator import Evaluator
+from tests.conftest import ROOT
 from tests.e2e.scenario import has_hangul
 from tests.fakes.chat import ChatServer
 
@@ -216,3 +217,17 @@ def test_a_newer_port_is_seen_at_once(chat: ChatServer, work: Path) -> None:
     written(data, quiz(5))
     port(chat, data)
     assert Evaluator().run("oracle", slug).metrics["n"] == 5
+
+
+def test_the_committed_example_is_what_a_port_writes(work: Path) -> None:
+    """`generated_datasets/quiz_ko` is what `examples/quiz` ports to, here as on any machine."""
+    import pyarrow.parquet as pq
+
+    job = PortJob(dataset=str(ROOT / "examples" / "quiz"), model="memory")
+    fresh = Path(port_dataset(job).path)
+    committed = ROOT / "generated_datasets" / "quiz_ko"
+    for name in ("dataset.py", "plan.yaml", "README.md", "checks.jsonl", "failed.jsonl"):
+        assert (fresh / name).read_text("utf-8") == (committed / name).read_text("utf-8"), name
+    old, new = (pq.read_table(f / "data" / "default").to_pylist() for f in (committed, fresh))
+    assert old == new
+    assert len(old) == 6
