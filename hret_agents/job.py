@@ -85,9 +85,10 @@ class PortResult(Mapping[str, Any]):
     """A finished port: attributes, and the same as a mapping (`result["module_path"]`).
 
     Paths are absolute. `module_path` is None when no row passed. `rows` counts `total`, `passed`,
-    `failed`, `from_memory` (answered without a request), and `kept_cells` (in the target language
-    already). `checks` counts findings by id, `usage` what this run spent; `cost_usd` is None where
-    the model's price is unknown. `evaluations` holds metrics by model.
+    `failed`, `graded` (passed rows whose right answer is known), `from_memory` (answered without a
+    request), and `kept_cells` (in the target language already). `checks` counts findings by id,
+    `usage` what this run spent; `cost_usd` is None where the model's price is unknown.
+    `evaluations` holds metrics by model, or an "error".
     """
 
     slug: str

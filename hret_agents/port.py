@@ -71,6 +71,7 @@ def _result(port: Port, seconds: float, evaluated: dict[str, object]) -> PortRes
             "total": total,
             "passed": sum(r.passed for r in records),
             "failed": sum(r.failed for r in records),
+            "graded": port.graded,
             "from_memory": port.remembered,
             "kept_cells": sum(r.kept for r in records),
         },

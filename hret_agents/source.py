@@ -138,9 +138,8 @@ def _local(job: PortJob) -> Source:
     if not path.exists():
         raise UserError(f"there is no file or folder {job.dataset}", hint="check the path")
     found = {"test": [path]} if job.dataset == SAMPLE else _files(path)
-    subset = job.subsets[0] if job.subsets else "default"
-    if len(job.subsets) > 1:
-        raise UserError("a local file or folder has one subset", hint="leave --subset out")
+    subset = "default"
+    _chosen("subset", job.subsets, [subset])
     if len(job.splits) > 1 and path.is_file():
         raise UserError("a file is one split", hint="name one split, or pass a folder of files")
     splits = {}

@@ -137,10 +137,11 @@ class Score:
     """A judgement. `value` None means not scored, which is never the same as 0.
 
     `answered` is False when no answer could be read from the reply: that scores 0, and is counted.
+    None: the method does not say.
     """
 
     sample_id: str
     value: float | None
     is_correct: bool = False
     extracted: str | None = None
-    answered: bool = True
+    answered: bool | None = True

@@ -54,7 +54,7 @@ def summed_up(rows: Sequence[Row]) -> dict[str, Any]:
     `accuracy` is the mean score over the `n` samples that were scored: a reply without a readable
     answer counts 0 there, a sample that failed in transport is left out and counted in `failed`.
     `accuracy_stderr` is the sample standard deviation over sqrt(n). `answer_rate` and
-    `accuracy_answered` look at readable answers alone.
+    `accuracy_answered` look at readable answers alone; None where the method does not tell them.
     """
     values = [r.score.value for r in rows if r.score is not None and r.score.value is not None]
     answered = [
@@ -62,14 +62,15 @@ def summed_up(rows: Sequence[Row]) -> dict[str, Any]:
         for r in rows
         if r.score is not None and r.score.value is not None and r.score.answered
     ]
+    told = all(r.score.answered is not None for r in rows if r.score is not None)
     metrics: dict[str, Any] = {
         "accuracy": mean(values),
         "accuracy_stderr": stderr(values),
         "n": len(values),
         "failed": sum(r.error is not None for r in rows),
         "unscored": sum(r.error is None for r in rows) - len(values),
-        "answer_rate": len(answered) / len(values) if values else None,
-        "accuracy_answered": mean(answered),
+        "answer_rate": len(answered) / len(values) if values and told else None,
+        "accuracy_answered": mean(answered) if told else None,
     }
     subsets = dict.fromkeys(r.sample.subset for r in rows if r.sample.subset)
     if len(subsets) > 1:

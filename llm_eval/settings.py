@@ -100,8 +100,9 @@ def _config_py(folder: Path, environ: Mapping[str, str]) -> dict[str, Any]:
 def _assignments(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
     try:
         tree = ast.parse(_text(path), str(path))
-    except SyntaxError as e:
-        raise UserError(f"{path}, line {e.lineno}: {e.msg}") from None
+    except (SyntaxError, ValueError) as e:  # a zero byte is the one or the other
+        line, said = getattr(e, "lineno", None), getattr(e, "msg", str(e))
+        raise UserError(f"{path}, line {line or '?'}: {said}") from None
     found: dict[str, Any] = {}
     for node in tree.body:
         if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,6 +46,7 @@ def command(
     """Run an evaluation; the exit status."""
     import logging
 
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     from llm_eval.evaluator import Evaluator, json_of, writable
 
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING)
@@ -74,4 +76,6 @@ def command(
             )
         if output is not None:
             typer.echo(f"written to {output}")
+    if first := next((r.error for r in result.rows if r.error), None):
+        typer.echo(f"{result.metrics['failed']} failed, the first: {first['message']}", err=True)
     return 1 if result.metrics["failed"] else 0

@@ -110,6 +110,8 @@ def command(
         typer.echo(json.dumps(result.to_dict(), ensure_ascii=False, indent=2, default=str))
     else:
         _show(result)
+    if any("error" in metrics for metrics in result.evaluations.values()):
+        return 2
     return 1 if result.rows["failed"] else 0
 
 
@@ -130,6 +132,8 @@ def _show_estimate(found: DryRun, as_json: bool) -> None:
         return
     typer.echo(found.plan.to_yaml())
     cost = "unknown price" if e.cost_usd is None else f"{e.cost_usd:.4f} USD"
+    if found.plan.task.answer is None:
+        typer.echo("# not graded: no column was found to hold the answers (task.answer)")
     typer.echo(f"# rows {e.rows:,}, texts {e.texts:,}, cells kept as they are {e.kept_cells:,}")
     typer.echo(f"# model {found.model}: {e.requests:,} requests")
     typer.echo(
@@ -149,6 +153,11 @@ def _show(result: PortResult) -> None:
     table.add_row(
         "rows", f"{rows['passed']:,} of {rows['total']:,} passed, {rows['failed']:,} failed"
     )
+    if rows["graded"] < rows["passed"]:
+        why = (
+            "" if rows["graded"] else ": no column was found to hold the answers (task in the plan)"
+        )
+        table.add_row("graded", f"{rows['graded']:,} of {rows['passed']:,} rows{why}")
     table.add_row("from memory", f"{rows['from_memory']:,} rows; {rows['kept_cells']:,} cells kept")
     tokens = result.usage["prompt_tokens"] + result.usage["completion_tokens"]
     cost = "unknown price" if result.cost_usd is None else f"{result.cost_usd:.4f} USD"
@@ -168,7 +177,7 @@ def _show(result: PortResult) -> None:
     if rows["failed"] > len(result.failures):
         console.print(f"... and {rows['failed'] - len(result.failures):,} more", markup=False)
     if result.module_path is None:
-        console.print("No row passed, so there is no module.", markup=False)
+        console.print("No row passed, so there is no module: see failed.jsonl.", markup=False)
     else:
         console.print(
             f"Next: hret eval --model openai --model-name NAME --dataset {result.slug}",
@@ -177,6 +186,8 @@ def _show(result: PortResult) -> None:
 
 
 def _accuracy(metrics: dict[str, object]) -> str:
+    if "error" in metrics:
+        return f"none: {metrics['error']}"
     value = metrics.get("accuracy")
     shown = f"{value:.4f}" if isinstance(value, float) else "none"
     return f"{shown} (n = {metrics.get('n')})"

@@ -54,7 +54,12 @@ def expected(row: Row, plan: Plan) -> Expected:
 
 def choices_of(row: Row, plan: Plan) -> list[str]:
     """What is chosen from in a row."""
-    return plan.task.fixed_choices or [str(v) for p in plan.task.choices for v in values(row, p)]
+    if plan.task.fixed_choices:
+        return plan.task.fixed_choices
+    listed = [v for p in plan.task.choices for v in values(row, p)]
+    while len(plan.task.choices) > 1 and listed and listed[-1] in (None, ""):
+        listed.pop()
+    return [str(v) for v in listed]
 
 
 def gold_of(row: Row, plan: Plan) -> str | None:
@@ -84,6 +89,12 @@ def gold_fault(row: Row, plan: Plan) -> str:
     return (
         f"the gold {str(found[0])[:80]!r} names no answer: the row is not graded" if found else ""
     )
+
+
+def question_fault(row: Row, plan: Plan) -> str:
+    """Why a row asks nothing; empty when it asks something."""
+    shown = [v for p in plan.task.question for v in values(row, p) if str(v or "").strip()]
+    return "" if shown else "the row holds no question"
 
 
 def _place(gold: Any, row: Row, plan: Plan) -> int | None:

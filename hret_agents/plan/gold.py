@@ -19,7 +19,7 @@ _NAMES = re.compile(
     r"correct|gold_?label|gold|label|target|cop|solution|정답|답|output|final_answer)$",
     re.I,
 )
-_FITS = 0.98  # a source with a wrong gold in fifty is still read as what it is; those are flagged
+_FITS = 0.9  # a source with a wrong gold in ten is still read as what it is; those are flagged
 _CLASSES = 12  # a label with more different values is no closed set
 Rows = Sequence[Mapping[str, Any]]
 ROLE_OF: dict[str, Role] = {

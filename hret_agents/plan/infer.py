@@ -153,7 +153,9 @@ def _question(
 ) -> list[LeafPath]:
     """What a model is shown, contexts first."""
     prose = [leaf for leaf in leaves if roles[leaf.path] in (Role.prose, Role.math)]
-    asked = [p for p in prose if not _ASIDE.match(p.name) and p.path != answer]
+    asked = [
+        p for p in prose if not _ASIDE.match(p.name) and p.path != answer and not gold.may_be(p)
+    ]
     top = [p for p in asked if p.path == p.column] or asked
     if not top:
         top = [

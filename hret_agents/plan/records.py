@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 from llm_eval.dataset.spec import AnswerKind, Task, validated
 from llm_eval.errors import UserError
@@ -105,6 +105,7 @@ class Plan:
 _HEADER = (
     "# The field plan of a port. Edit it and pass it back: hret port ... --plan plan.yaml\n"
     f"# Roles: {', '.join(Role)}.\n"
+    f"# task.kind: {', '.join(get_args(Task))}; answer_kind: {', '.join(get_args(AnswerKind))}.\n"
     "# Translated: prose, choices, and the steps of answer_steps. All else is kept as it is.\n"
 )
 
@@ -166,6 +167,16 @@ def check_against(plan: Plan, leaves: list[LeafPath], where: str) -> None:
             f"{where}: no role for the leaf {missing[0]!r}", hint="give it one under roles"
         )
     task = plan.task
+    answers = [p for p, role in plan.roles.items() if role.startswith("answer_")]
+    if answers and task.answer is None:
+        raise UserError(
+            f"{where}: {answers[0]!r} is an answer, and task.answer names none",
+            hint=f"set task.answer: {answers[0]}, task.kind and task.answer_kind too",
+        )
+    if shown := [p for p in task.question if p in answers or p == task.answer]:
+        raise UserError(
+            f"{where}: task.question shows the answer {shown[0]!r}", hint="take it out there"
+        )
     named = [*task.question, *task.choices, task.labels, task.answer]
     for path in [p for p in named if p is not None]:
         if path not in leaves:

@@ -44,6 +44,11 @@ def prepare(job: PortJob, listener: Listener) -> Port:
     listener(Stage("download", job.dataset))
     source = open_source(job)
     plan = plan_of(job, source)
+    if plan.task.answer is None and "oracle" in job.evaluate:
+        raise UserError(
+            f"no column of {source.name} was found to hold the answers, so 'oracle' has none",
+            hint="leave --evaluate out, or name the column as task.answer in a plan (--plan)",
+        )
     port = replace(placed(job, source, plan), choice=choice)
     if job.push:
         listener(Stage("preflight", "rights to push"))
@@ -80,7 +85,10 @@ def check_names(job: PortJob) -> None:
                 f"{flag} {value} is less than {least}", hint="leave it out for the default"
             )
     for backend in job.evaluate:
-        MODELS.get(backend.partition(":")[0])
+        name, _, model = backend.partition(":")
+        MODELS.get(name)
+        if name == "openai" and not model:
+            raise UserError("--evaluate openai names no model", hint="--evaluate openai:NAME")
 
 
 def plan_of(job: PortJob, source: Source) -> Plan:

@@ -11,6 +11,7 @@ from hret_agents.job import Listener, Stage
 from hret_agents.steps.state import Port
 from hret_agents.steps.write import write_module
 from llm_eval.dataset import ports
+from llm_eval.errors import UserError
 from llm_eval.evaluator import Evaluator
 
 
@@ -34,7 +35,7 @@ def evaluations(port: Port, listener: Listener) -> dict[str, Any]:
     """The metrics of each backend that the job names, on the fresh port."""
     if port.manifest is None:
         return {}
-    found = {}
+    found: dict[str, Any] = {}
     for backend in port.job.evaluate:
         listener(Stage("evaluate", backend))
         name, _, model = backend.partition(":")
@@ -42,5 +43,8 @@ def evaluations(port: Port, listener: Listener) -> dict[str, Any]:
         if name == "openai":
             params |= {"api_base": port.job.api_base, "api_key": port.job.api_key}
         dataset = ports.module_class(ports.Port(port.folder, port.manifest))
-        found[backend] = Evaluator().run(name, dataset, model_params=params).metrics
+        try:
+            found[backend] = Evaluator().run(name, dataset, model_params=params).metrics
+        except UserError as e:  # the port is done and is shown, whatever became of its evaluation
+            found[backend] = {"error": str(e)}
     return found

@@ -46,6 +46,7 @@ def save(port: Port) -> str:
         "checks": dict(port.checks),
         "failures": port.failures,
         "remembered": port.remembered,
+        "graded": port.graded,
         "usage": port.usage.to_dict(),
         "prompt_version": port.prompt_version,
     }
@@ -88,6 +89,7 @@ def load(name: str, root: Path, secrets: Mapping[str, Secret | None], **changes:
         checks=Counter(state["checks"]),
         failures=tuple(state["failures"]),
         remembered=state["remembered"],
+        graded=state["graded"],
         usage=Usage(**state["usage"]),
         prompt_version=state["prompt_version"],
         manifest=read_manifest(port.folder) if manifest.is_file() else None,

@@ -39,6 +39,7 @@ class Port:
     checks: Counter[str] = field(default_factory=Counter)
     failures: tuple[str, ...] = ()
     remembered: int = 0
+    graded: int = 0
     usage: Usage = Usage()
     prompt_version: str = "none"
     manifest: Manifest | None = None

@@ -11,7 +11,7 @@ from typing import Any
 
 from hret_agents.estimate import cost
 from hret_agents.job import Listener, Rows, Stage
-from hret_agents.module.expect import gold_fault
+from hret_agents.module.expect import gold_fault, gold_of, question_fault
 from hret_agents.steps.state import Port, Splits
 from hret_agents.translate.audit import audit, row_fault
 from hret_agents.translate.base import Translator
@@ -65,6 +65,7 @@ async def _translate(port: Port, listener: Listener) -> Port:
         checks=notes.counts,
         failures=tuple(notes.named),
         remembered=run.remembered,
+        graded=run.graded,
         usage=translator.usage,
         prompt_version=translator.policy.get("prompt", "none"),
     )
@@ -91,6 +92,7 @@ class _Run:
     listener: Listener
     splits: Splits = field(default_factory=dict)
     remembered: int = 0
+    graded: int = 0
     _done: int = 0
     _failed: int = 0
 
@@ -144,6 +146,7 @@ class _Run:
                 failed.add(number)
                 self.notes.failed(subset, split, number, row, failure)
             else:
+                self.graded += gold_of(row, self.port.plan) is not None
                 found = [*outcome.findings, *self._anomalies(row)]
                 self.notes.found(subset, split, number, found)
             out.append(new)
@@ -151,8 +154,11 @@ class _Run:
 
     def _anomalies(self, row: dict[str, Any]) -> Iterator[Finding]:
         """What is wrong with the source itself, to be reviewed."""
+        task = self.port.plan.task
         if said := gold_fault(row, self.port.plan):
-            yield Finding("source_anomaly", "flag", self.port.plan.task.answer or "", said)
+            yield Finding("source_anomaly", "flag", task.answer or "", said)
+        if said := question_fault(row, self.port.plan):
+            yield Finding("source_anomaly", "flag", task.question[0], said)
 
     def _row(
         self, row: dict[str, Any], unit: Unit, outcome: Outcome

@@ -57,6 +57,8 @@ def _class(name: str | type[BaseDataset], subset: Subset, lang: str | None) -> t
         )
     if name.endswith(".py"):
         return _from_file(Path(name).expanduser())
+    if "/" in name and (Path(name) / MANIFEST).is_file():
+        return ports.module_class(ports.Port(Path(name).resolve(), read_manifest(Path(name))))
     if name.startswith("hf:"):
         raise UserError(
             f"{name!r}: a source that was not ported cannot be evaluated yet",
@@ -73,6 +75,8 @@ def _class(name: str | type[BaseDataset], subset: Subset, lang: str | None) -> t
 
 
 def _none_hint(name: str) -> str:
+    if "/" in name:
+        return f"is that its name on the Hub, and may HF_TOKEN see it? hret port --dataset {name}"
     return f"port it first: hret port --dataset {name}; or give a path to a module (.py)"
 
 

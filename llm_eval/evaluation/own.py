@@ -30,4 +30,4 @@ class DatasetsOwn(BaseEvaluator):
             raise ScoringError(
                 f"evaluate_prediction({sample.index}, ...) returned {verdict!r}, not (bool, score)"
             ) from None
-        return Score(sample_id=sample.id, value=value, is_correct=bool(right))
+        return Score(sample_id=sample.id, value=value, is_correct=bool(right), answered=None)

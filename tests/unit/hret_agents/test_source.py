@@ -91,7 +91,15 @@ def test_a_file_s_name_tells_its_split(name: str, work: Path) -> None:
     """A split is a whole word of the file's name, else "train", else what the user says."""
     jsonl(work / name)
     assert shape(opened(name)) == {"default": {SPLITS[name]: 6}}
-    assert shape(opened(name, splits=("mine",), subsets=("own",))) == {"own": {"mine": 6}}
+    assert shape(opened(name, splits=("mine",), subsets=("default",))) == {"default": {"mine": 6}}
+
+
+def test_a_file_has_no_subset_of_its_own(work: Path) -> None:
+    """A subset asked of a file is refused, with the one there is: it must not become a name."""
+    jsonl(work / "quiz.jsonl")
+    with pytest.raises(UserError, match="no subset called 'own'") as told:
+        opened("quiz.jsonl", subsets=("own",))
+    assert "default" in told.value.hint
 
 
 def test_several_splits_of_one_file_are_refused(work: Path) -> None:
