@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -144,6 +145,7 @@ def refuse_unbuilt(options: Mapping[str, Any]) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """The script's command line; the exit status (0 done, 1 some samples failed, 2 user error)."""
     options = _parser().parse_args(argv)
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     try:
         if options.output_file:
             writable(options.output_file)
