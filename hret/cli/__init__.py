@@ -15,7 +15,7 @@ import typer
 from hret import __version__
 from hret.cli import datasets, doctor, evaluate, port
 
-STOPPED = "\nStopped. What was translated is kept: run the same command again to go on."
+_KEPT = "What was translated is kept: run the same command again to go on."
 app = typer.Typer(
     name="hret",
     help="Port any Hugging Face dataset into Korean, verified, and evaluate any model on it.",
@@ -56,16 +56,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments, prog_name="hret", standalone_mode=False
         )
         if status == 130:  # what typer makes of Ctrl-C
-            typer.echo(STOPPED, err=True)
+            _say_stopped(arguments)
         return status if isinstance(status, int) else 0
     except HretError as e:
         typer.echo(f"Error: {e}", err=True)
         return 2
     except KeyboardInterrupt:
-        typer.echo(STOPPED, err=True)
+        _say_stopped(arguments)
         return 130
     except Exception as e:  # the outermost edge: a usage error to show, or a bug to report
         return _ended(e, "--verbose" in arguments)
+
+
+def _say_stopped(arguments: Sequence[str]) -> None:
+    typer.echo(f"\nStopped. {_KEPT if arguments[:1] == ['port'] else ''}".rstrip(), err=True)
 
 
 def _ended(error: Exception, verbose: bool) -> int:

@@ -159,7 +159,7 @@ class Transport:
         if status in (401, 403):
             return AuthError(message, hint="check OPENAI_API_KEY or --api-key")
         if code == "insufficient_quota":
-            return UserError(message, hint="what was answered is kept: top up, then run this again")
+            return UserError(message, hint="top up, then run this again")
         if status == 404:
             return UserError(message, hint="check --model and --api-base")
         if status == 429:
