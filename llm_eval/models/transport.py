@@ -18,30 +18,40 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from llm_eval.errors import AuthError, BackendError, UserError
-from llm_eval.models.limiter import shared_limiter
+from llm_eval.models.limiter import Limiter, shared_limiter
+from llm_eval.models.pace import reset_after
 from llm_eval.records import Usage
 from llm_eval.secret import Secret
 
 if TYPE_CHECKING:
     import aiohttp
 
+BYTES_PER_TOKEN = 4  # of a request, before the server has said what it cost
 DEFAULT_BASE = "https://api.openai.com/v1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where requests go. `timeout` is in seconds, for one whole request."""
+    """Where requests go. `timeout` is in seconds, for one whole request.
+
+    `concurrency` fixes how many are under way; `rpm` and `tpm` cap requests and tokens a minute.
+    """
 
     base_url: str = DEFAULT_BASE
     api_key: Secret | None = None
     timeout: float = 600.0
     concurrency: int | None = None
+    rpm: float | None = None
+    tpm: float | None = None
     max_retries: int = 3
     backoff: float = 0.5
 
     def __post_init__(self) -> None:
         if self.concurrency is not None and self.concurrency < 1:
             raise UserError(f"concurrency {self.concurrency} is less than 1")
+        for name, value in (("rpm", self.rpm), ("tpm", self.tpm)):
+            if value is not None and not value > 0:
+                raise UserError(f"{name} {value} is not more than 0")
         if self.max_retries < 0:
             raise UserError(f"max_retries {self.max_retries} is less than 0")
         if self.api_key and not re.fullmatch(r"[!-~]+", self.api_key.reveal()):
@@ -68,19 +78,25 @@ class Transport:
     _dice: random.Random = field(default_factory=random.Random, repr=False)
 
     async def post(self, path: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The reply's JSON object; tried again up to `max_retries` times where that may help."""
+        """The reply's JSON object; tried again up to `max_retries` times where that may help.
+
+        A 429 uses up no attempt as long as others get through: waiting is then all it takes.
+        """
         body = json.dumps(payload, ensure_ascii=False).encode()
-        for attempt in range(self.endpoint.max_retries + 1):
+        attempt, seen = 0, self.limiter.successes
+        while True:
             try:
                 reply = await self._once("POST", path, body)
                 self.usage += Usage.of(reply)
                 return reply
             except BackendError as e:
-                if not e.retryable or attempt == self.endpoint.max_retries:
+                through = self.limiter.successes
+                waiting = e.kind == "rate_limit" and through > seen
+                if not e.retryable or (attempt == self.endpoint.max_retries and not waiting):
                     raise
                 wait = self.endpoint.backoff * 2**attempt * self._dice.uniform(0.5, 1.0)
+                attempt, seen = attempt + (not waiting), through
                 await asyncio.sleep(e.retry_after or wait)
-        raise AssertionError("unreachable: the loop returns or raises")
 
     async def check(self, model: str | None = None) -> None:
         """Ask, before anything is paid, whether the endpoint answers and takes the key.
@@ -110,14 +126,15 @@ class Transport:
         import aiohttp
 
         limiter = self.limiter
-        async with limiter:
+        entered = len(body or b"") // BYTES_PER_TOKEN
+        async with limiter.slot(entered):
             started = limiter.now()
             try:
                 async with self._client().request(
                     method, self.endpoint.base_url.rstrip("/") + path, data=body
                 ) as reply:
                     status, raw = reply.status, await reply.read()
-                    headers = dict(reply.headers)
+                    headers = {k.lower(): v for k, v in reply.headers.items()}
             except TimeoutError:
                 limiter.pushed_back(started=started)
                 raise BackendError(
@@ -130,25 +147,29 @@ class Transport:
                     kind="connection",
                 ) from None
             if status == 429:
-                limiter.pushed_back(started=started, retry_after=_retry_after(headers))
-            elif status < 400:
-                limiter.succeeded()
-        return self._read(status, headers, raw)
+                limiter.refused(started=started, retry_after=_retry_after(headers))
+                raise self._read_error(status, headers, raw)
+            read = self._read(status, headers, raw)
+            if body is not None:
+                used = Usage.of(read)
+                limiter.corrected(used.prompt_tokens + used.completion_tokens - entered)
+                limiter.succeeded(limiter.now() - started, used.completion_tokens)
+            if wait := reset_after(headers):
+                limiter.pause(wait)
+        return read
 
     def _read(self, status: int, headers: Mapping[str, str], raw: bytes) -> Mapping[str, Any]:
-        try:
-            body = json.loads(raw)
-        except (ValueError, RecursionError):
-            body = None
         if status >= 400:
-            raise self._refused(status, headers, body, raw)
+            raise self._read_error(status, headers, raw)
+        body = _parsed(raw)
         if not isinstance(body, dict):
             raise BackendError(f"{self._where} sent no JSON object", kind="server", status=status)
         return body
 
-    def _refused(
-        self, status: int, headers: Mapping[str, str], body: Any, raw: bytes
+    def _read_error(
+        self, status: int, headers: Mapping[str, str], raw: bytes
     ) -> BackendError | UserError:
+        body = _parsed(raw)
         error = body.get("error") if isinstance(body, dict) else None
         if not isinstance(error, dict):
             error = {"message": error if isinstance(error, str) else raw.decode("utf-8", "replace")}
@@ -179,10 +200,16 @@ class Transport:
         )
 
     @property
-    def limiter(self) -> Any:
+    def limiter(self) -> Limiter:
         """The limiter that all users of this endpoint share."""
         loop_id = id(asyncio.get_running_loop())
-        return shared_limiter(self.endpoint.base_url, loop_id, self.endpoint.concurrency)
+        return shared_limiter(
+            self.endpoint.base_url,
+            loop_id,
+            fixed=self.endpoint.concurrency,
+            rpm=self.endpoint.rpm,
+            tpm=self.endpoint.tpm,
+        )
 
     @property
     def _where(self) -> str:
@@ -204,12 +231,18 @@ class Transport:
         return self._session
 
 
+def _parsed(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+
+
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds a server asks to wait; its date form is rare and read as unknown."""
-    named = {k.lower(): v for k, v in headers.items()}
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
-            wait = float(named[name]) * unit
+            wait = float(headers[name]) * unit
             return wait if 0 <= wait < math.inf else None
         except (KeyError, ValueError):
             continue

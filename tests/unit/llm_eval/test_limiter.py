@@ -4,58 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
-import selectors
-from collections.abc import Awaitable, Callable
 
 import pytest
 
 from llm_eval.models.limiter import Limiter, shared_limiter
-
-
-class JumpingSelector(selectors.SelectSelector):
-    """Where a real one waits, the time jumps; where nothing will ever come, it says so."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(0)
-        if not ready and timeout is None:
-            raise RuntimeError("everyone waits and nobody will wake them")
-        self.now += 0 if ready else max(0.0, timeout or 0.0)
-        return ready
-
-
-class JumpingLoop(asyncio.SelectorEventLoop):
-    """A loop in which an hour of waiting takes no time."""
-
-    def __init__(self) -> None:
-        self._jumping = JumpingSelector()
-        super().__init__(self._jumping)
-
-    def time(self) -> float:
-        return self._jumping.now
-
-
-def now() -> float:
-    """The time of the running loop."""
-    return asyncio.get_running_loop().time()
+from tests.unit.virtual_time import now, run
 
 
 def limiter(*, fixed: int | None = None, start: int = 8, ceiling: int = 512) -> Limiter:
     """A limiter on the loop's clock."""
     return Limiter(fixed=fixed, start=start, ceiling=ceiling, clock=now)
-
-
-def run(work: Callable[[], Awaitable[None]]) -> None:
-    """Run a scene in jumping time."""
-
-    async def scene() -> None:
-        await work()
-
-    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
-        runner.run(scene())
 
 
 async def settled() -> None:
@@ -73,7 +31,7 @@ class Guest:
         self.task = asyncio.create_task(self._visit())
 
     async def _visit(self) -> None:
-        async with self.gate:
+        async with self.gate.slot():
             self.inside, self.entered_at = True, now()
             await self.leave.wait()
         self.inside = False
@@ -117,14 +75,14 @@ def test_it_starts_small_and_doubles_each_round_trip() -> None:
 
 
 def test_a_push_back_halves_and_ends_the_doubling() -> None:
-    """After it, room grows by one a round trip."""
+    """It doubles back to three quarters of where it was, and then grows by one a round trip."""
     gate = Limiter(start=64, clock=lambda: 10.0)
     gate.pushed_back(started=9.0)
     assert gate.limit == 32
     round_trip(gate)
-    assert 32.9 < gate.limit <= 33
+    assert 48 <= gate.limit < 49
     round_trip(gate)
-    assert 33.8 < gate.limit <= 34
+    assert 48.9 < gate.limit < 50
 
 
 def test_one_jam_halves_once() -> None:
@@ -165,7 +123,7 @@ def test_it_settles_where_the_server_does() -> None:
         async def request() -> None:
             nonlocal busy
             while True:
-                async with gate:
+                async with gate.slot():
                     started, busy = now(), busy + 1
                     limits.append(gate.limit)
                     full = busy > 20
@@ -256,7 +214,7 @@ def test_an_error_inside_gives_the_place_back() -> None:
         gate = limiter(fixed=1)
         for _ in range(3):
             with pytest.raises(OSError):
-                async with gate:
+                async with gate.slot():
                     raise OSError
         await is_whole(gate, 1)
 
@@ -340,7 +298,7 @@ def test_a_waiter_cancelled_with_a_place_given_to_it_hands_it_on() -> None:
 
     async def scene() -> None:
         gate = limiter(fixed=1)
-        async with gate:
+        async with gate.slot():
             came = await guests(gate, 2)
         came[0].task.cancel()
         await settled()
@@ -390,7 +348,8 @@ def test_no_storm_of_cancellations_loses_a_place(seed: int) -> None:
 
 def test_all_who_use_an_endpoint_share_its_limiter() -> None:
     """Translator and judge on one server push each other back; another server has its own."""
-    one = shared_limiter("http://a/v1", 1, None)
-    assert shared_limiter("http://a/v1", 1, None) is one
-    others = [("http://b/v1", 1, None), ("http://a/v1", 2, None), ("http://a/v1", 1, 4)]
+    one = shared_limiter("http://a/v1", 1)
+    assert shared_limiter("http://a/v1", 1, fixed=4, rpm=60) is one
+    assert (one.fixed, one.limit) == (4, 4)
+    others = [("http://b/v1", 1), ("http://a/v1", 2)]
     assert all(shared_limiter(*other) is not one for other in others)
