@@ -1,280 +1,237 @@
-"""The deterministic checks of a translation: pure functions with stable ids.
+"""Gates on one text against its source: `(source, target, rules) -> why not, or ""`.
 
-A *gate* must pass: a unit that fails one is asked again with the reason, and fails in the end. A
-*flag* is for review and fails nothing. Ids and sentences are what users read in `checks.jsonl`.
+What a gate says is sent to the model when it is asked again, so it tells what to do.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable
 
-from hret_agents.translate.masks import letters_outside, protected
-from hret_agents.translate.scripts import has_script, name_like
-from hret_agents.translate.units import Unit
+from hret_agents.checks.base import Rules
+from hret_agents.checks.code import is_program, prose_of
+from hret_agents.checks.language import wrong_language
+from hret_agents.checks.loops import loop_of_its_own
+from hret_agents.translate.masks import letters_outside, protected, spans_of
+from hret_agents.translate.scripts import SCRIPTS, UNITS
 
-Severity = Literal["gate", "flag"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One check that spoke: which, how grave, where, and a sentence that helps."""
-
-    check: str
-    severity: Severity
-    path: str
-    message: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready dict."""
-        return {
-            "check": self.check,
-            "severity": self.severity,
-            "path": self.path,
-            "message": self.message,
-        }
-
-
-_PLAIN = (
-    "http://",
-    "https://",
-    "www.",
-    "`",
-)  # these are what they are, whatever stands around them
-TextCheck = Callable[[str, str, str], str]  # (source, target, target language) -> why not, or ""
+TextCheck = Callable[[str, str, Rules], str]
+_VISIBLE = re.compile(  # no white space, no control, format, filler or variation sign
+    r"[^\s\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f"
+    r"\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb]"
+)
+_WORD = re.compile(r"[^\W\d_]{2}")
+_LETTERS = re.compile(r"[^\W\d_]+")
+_ASIDE = re.compile(  # words in quotes or brackets
+    r"\"[^\"\n]*\"|“[^“”\n]*”|‘[^‘’\n]*’|(?<!\w)'[^'\n]*'|「[^「」]*」|『[^『』]*』|«[^«»]*»|〈[^〈〉]*〉|"
+    r"《[^《》]*》|\([^()]*\)|\[[^\[\]]*\]|（[^（）]*）"
+)
+_TOKEN = re.compile(r"[A-Za-z0-9_À-ɏ][A-Za-z0-9_À-ɏ./+#&'’-]*")
+_ORDINARY = re.compile(r"[a-zà-ɏ]{2,}(?:['’-][a-zà-ɏ]+)*\Z")  # a word in lower case, no name
+_RUN = re.compile(
+    r"(?<![A-Za-z0-9_'’-])[a-z]+(?:['’-][a-z]+)*(?:[,;:]?\s+[a-z]+(?:['’-][a-z]+)*){3,}"
+)
+_SPLIT = re.compile(r"[,;:]?\s+")
+LEAST_SHARE = 0.3
 
 
-def empty(source: str, target: str, lang: str) -> str:
-    """A translation that holds nothing.
+def hollow(text: str) -> bool:
+    """Does a text hold nothing but white space and invisible signs?
 
-    >>> empty("Which?", "  ", "ko")
-    'the translation is empty'
+    >>> hollow(" \\u200b\\ufeff"), hollow("네")
+    (True, False)
     """
-    return "" if target.strip() else "the translation is empty"
+    return _VISIBLE.search(text) is None
 
 
-def placeholder_multiset(source: str, target: str, lang: str) -> str:
+def empty(source: str, target: str, rules: Rules) -> str:
+    """A translation that holds nothing, though the source does.
+
+    >>> empty("Which?", " \\u200b", Rules(lang="ko")), empty("Yes.", "네.", Rules(lang="ko"))
+    ('the translation is empty', '')
+    """
+    return "the translation is empty" if hollow(target) and not hollow(source) else ""
+
+
+def placeholder_multiset(source: str, target: str, rules: Rules) -> str:
     """Code, formulas, addresses and the like must stand as often as in the source.
 
-    >>> placeholder_multiset("What is $x^2$?", "x^2는?", "ko")
-    "protected parts differ: lost '$x^2$'"
+    >>> rules = Rules(lang="ko")
+    >>> placeholder_multiset("What is $x^2$?", "x^2는?", rules)
+    "protected parts differ, copy them sign by sign: lost '$x^2$'"
+    >>> placeholder_multiset("Subtract $x$ from $y$.", "$y$에서 $x$를 뺍니다.", rules)
+    ''
     """
-    spans = Counter(protected(source))
-    lost = [span for span, n in spans.items() if target.count(span) < n]
-    more = [span for span in spans if target.count(span) > source.count(span)]
-    more += [span for span in protected(target) if span.startswith(_PLAIN) and span not in source]
+    if protected(source) == protected(target):
+        return ""
+    old, new = _counted(source), _counted(target)
+    if old == new:
+        return ""
+    lost = [span for span, n in old.items() if target.count(span) < n]
+    more = [span for span, n in new.items() if n > max(old[span], source.count(span))]
     said = [f"lost {', '.join(map(repr, lost))}"] * bool(lost)
     said += [f"added {', '.join(map(repr, more))}"] * bool(more)
-    return f"protected parts differ: {'; '.join(said)}" if said else ""
+    return f"protected parts differ, copy them sign by sign: {'; '.join(said)}" if said else ""
 
 
-def blank_count(source: str, target: str, lang: str) -> str:
-    """A cloze keeps its blanks.
+def _counted(text: str) -> Counter[str]:
+    return Counter(span for span in protected(text) if span.strip("_"))
 
-    >>> blank_count("A ____ B ____.", "가 ____ 나.", "ko")
-    '2 blanks became 1'
+
+def blank_count(source: str, target: str, rules: Rules) -> str:
+    """A cloze keeps its blanks, however long they are.
+
+    >>> rules = Rules(lang="ko")
+    >>> blank_count("A ____ B ____.", "가 ____ 나.", rules)
+    '2 blanks became 1: write each blank as ____'
+    >>> blank_count("Because _ was full.", "_가 가득 찼기 때문이다.", rules)
+    ''
     """
-    old, new = (len(re.findall(r"_{2,}|(?<=\s)_(?=[\s.,?!])", t)) for t in (source, target))
-    return "" if old == new else f"{old} blanks became {new}"
+    if "_" not in source and "_" not in target:
+        return ""
+    old, new = (sum(not span.strip("_") for span in protected(t)) for t in (source, target))
+    if old == new:
+        return ""
+    todo = "write each blank as ____" if old else "the source has no blank"
+    return f"{old} blanks became {new}: {todo}"
 
 
-def target_script(source: str, target: str, lang: str) -> str:
-    """The text must be in the target language, as far as its script tells.
+def target_script(source: str, target: str, rules: Rules) -> str:
+    """The text must be in the target language, as far as its script or its words tell.
 
-    >>> target_script("Which animal is a mammal?", "Which animal is a mammal?", "ko")
+    >>> rules = Rules(lang="ko")
+    >>> target_script("Which animal is a mammal?", "Which animal is a mammal?", rules)
     'the text came back untranslated'
-    >>> target_script("Water boils at once.", "Wasser kocht sofort.", "ko")
+    >>> target_script("Water boils at once.", "Wasser kocht sofort.", rules)
     "there is no letter of the language 'ko' in it"
-    >>> target_script("It boils when it is hot enough.", "물은 when it is hot enough", "ko")
+    >>> target_script("It boils when it is hot enough.", "물은 when it is hot enough", rules)
     "a run of the source was left as it is: 'when it is hot'"
+    >>> target_script("DNA and RNA", "DNA와 RNA", rules)
+    ''
     """
-    if target.strip() == source.strip():
+    outside = letters_outside(source)
+    if not _WORD.search(outside):
+        return ""  # a formula, a number: nothing to translate
+    if is_program(source):
+        unchanged = source.strip() == target.strip() and prose_of(source)
+        return "the comments and docstrings came back untranslated" if unchanged else ""
+    if unchanged_text(source, target):
         return "the text came back untranslated"
-    if has_script(target, lang) is False:
-        return f"there is no letter of the language {lang!r} in it"
-    if has_script(target, lang) and (run := _left_over(source, target)):
+    new = letters_outside(target)
+    script = SCRIPTS.get(rules.lang)
+    if script is None:
+        if wrong := wrong_language(new, rules.lang):
+            return f"it is not in the language {rules.lang!r}, but in {wrong!r}"
+        return ""
+    if not script.search(new):
+        if not _LETTERS.search(new) and any(map(str.isdecimal, new)) and len(outside.split()) < 4:
+            return ""  # `twelve` may become 12
+        return f"there is no letter of the language {rules.lang!r} in it"
+    if not _foreign(new, rules.lang):
+        return ""
+    if run := _left_over(source, target):
         return f"a run of the source was left as it is: {run!r}"
+    if _share(new, script) < LEAST_SHARE:
+        return f"most of it is not in the language {rules.lang!r}: translate all of it"
     return ""
+
+
+def unchanged_text(source: str, target: str) -> bool:
+    """Is a translation its source, spaces aside?
+
+    >>> unchanged_text("5 km", "5km"), unchanged_text("NASA", "나사")
+    (True, False)
+    """
+    return source == target or "".join(source.split()) == "".join(target.split())
+
+
+_FOREIGN_TO_KOREAN = re.compile(r"[a-zà-ɏͰ-ӿ֐-ᄀ぀-ヿ㐀-鿿]{2}")
+
+
+def _foreign(text: str, lang: str) -> bool:
+    """Might a text hold words of another language? A quick look, for most hold none."""
+    return lang != "ko" or _FOREIGN_TO_KOREAN.search(text) is not None
 
 
 def _left_over(source: str, target: str, words: int = 4) -> str:
-    """Four lower-case words in a row that stand in source and target alike."""
-    old = letters_outside(source).split()
-    new = " ".join(letters_outside(target).split())
-    for i in range(len(old) - words + 1):
-        run = old[i : i + words]
-        if all(re.fullmatch(r"[a-z]+[,;:]?", w) for w in run) and " ".join(run) in new:
-            return " ".join(run)
+    """Four lower-case words in a row that stand in source and target alike; what is protected
+    ends a row."""
+    runs = _runs(target)
+    if not runs:
+        return ""
+    known = {
+        tuple(run[i : i + words]) for run in _runs(source) for i in range(len(run) - words + 1)
+    }
+    for run in runs:
+        for i in range(len(run) - words + 1):
+            if tuple(run[i : i + words]) in known:
+                return " ".join(run[i : i + words])
     return ""
 
 
-def repetition(source: str, target: str, lang: str) -> str:
+def _runs(text: str) -> list[list[str]]:
+    parts, last = [], 0
+    for start, end in spans_of(text):
+        parts.append(text[last:start])
+        last = end
+    parts.append(text[last:])
+    return [_SPLIT.split(m[0]) for part in parts for m in _RUN.finditer(part)]
+
+
+def _share(text: str, script: re.Pattern[str]) -> float:
+    """The share of a script in the letters of a text. Names, acronyms, units, single letters and
+    what stands in quotes or brackets are not counted."""
+    bare = _TOKEN.sub(_ordinary, _ASIDE.sub(" ", text))
+    letters = "".join(_LETTERS.findall(bare))
+    return len(script.findall(letters)) / len(letters) if letters else 1.0
+
+
+def _ordinary(m: re.Match[str]) -> str:
+    word = m[0].rstrip("./+#&'’-")
+    return word if _ORDINARY.match(word) and word not in UNITS else " "
+
+
+def repetition(source: str, target: str, rules: Rules) -> str:
     """A model that loops says one thing over and over.
 
-    >>> repetition("Why?", "왜 왜 왜 왜 왜 왜 왜 왜 왜 왜 왜?", "ko")
-    "the text repeats itself: '왜 '"
+    >>> repetition("Why?", "왜 왜 왜 왜 왜 왜 왜 왜 왜 왜 왜?", Rules(lang="ko"))
+    "the text repeats itself: '왜'"
+    >>> repetition("Never, never give up.", "절대로, 절대로 포기하지 마십시오.", Rules(lang="ko"))
+    ''
     """
-    loop = re.compile(r"(.{1,24}?)\1{8,}", re.DOTALL)
-    if (m := loop.search(target)) and not loop.search(source) and m[1].strip():
-        return f"the text repeats itself: {m[1]!r}"
-    return ""
+    stretch = loop_of_its_own(source, target)
+    return f"the text repeats itself: {stretch.strip()!r}" if stretch else ""
 
 
-def length_hard(source: str, target: str, lang: str) -> str:
+def length_hard(source: str, target: str, rules: Rules) -> str:
     """A length that no translation has.
 
-    >>> length_hard("A sentence of quite some words.", "예", "ko")
-    'far too short: 31 characters became 1'
+    >>> rules = Rules(lang="ko")
+    >>> length_hard("A sentence that has quite a lot of words.", "예", rules)
+    'far too short: 41 characters became 1; translate the whole text'
+    >>> length_hard("A sentence that has quite a lot of words.", "낱말이 꽤 많은 문장.", rules)
+    ''
     """
     old, new = len(source), len(target)
-    if old >= 20 and new * 12 < old:
-        return f"far too short: {old} characters became {new}"
-    if new > 5 * old + 60:
-        return f"far too long: {old} characters became {new}"
+    if old >= 40 and new * 8 < old:
+        return f"far too short: {old} characters became {new}; translate the whole text"
+    if new > 3 * old and new > 60:
+        return f"far too long: {old} characters became {new}; translate the text and add nothing"
     return ""
 
 
-def numbers(source: str, target: str, lang: str) -> str:
-    """Numbers should be the same ones, thousands separators aside.
+_SPACES_AND_QUOTES = re.compile(r"[\s\"'`“”‘’「」『』«»]+")
+_END = ".,!?:;。．！？…"
 
-    >>> numbers("He has 1,250 won and 3 coins.", "그는 1250원과 동전 4개가 있다.", "ko")
-    'numbers differ: 3 lost, 4 added'
+
+def plain(text: str) -> str:
+    """A choice without the signs that do not tell it from another: spaces, quotes, its end.
+
+    >>> plain(" “두 배” 이다. "), plain("3.5"), plain("?")
+    ('두배이다', '3.5', '')
     """
-    old, new = (Counter(_digits(t)) for t in (source, target))
-    lost, added = list((old - new).elements()), list((new - old).elements())
-    if not lost and not added:
-        return ""
-    said = [f"{', '.join(lost)} lost"] * bool(lost) + [f"{', '.join(added)} added"] * bool(added)
-    return f"numbers differ: {', '.join(said)}"
-
-
-def _digits(text: str) -> list[str]:
-    return [n.replace(",", "") for n in re.findall(r"\d+(?:,\d{3})*(?:\.\d+)?", text)]
-
-
-def length_soft(source: str, target: str, lang: str) -> str:
-    """A length that few translations have.
-
-    >>> length_soft("A sentence of quite some words.", "짧은 말", "ko")
-    'rather short: 31 characters became 4'
-    """
-    old, new = len(source), len(target)
-    if old >= 20 and new * 5 < old:
-        return f"rather short: {old} characters became {new}"
-    return f"rather long: {old} characters became {new}" if new > 2 * old + 20 else ""
-
-
-def refusal(source: str, target: str, lang: str) -> str:
-    """A refusal in the place of a translation.
-
-    >>> refusal("Who did it?", "죄송하지만 도와드릴 수 없습니다.", "ko")
-    'this reads like a refusal'
-    """
-    said = re.compile(
-        r"도와\s?드릴 수 없|번역할 수 없|답변(?:을|은)? (?:드릴|할) 수 없|"
-        r"as an AI|I can(?:'|no)t (?:help|assist)",
-        re.I,
-    )
-    return "this reads like a refusal" if said.search(target) and not said.search(source) else ""
-
-
-def josa_artifact(source: str, target: str, lang: str) -> str:
-    """A Korean particle left open for the reader to choose.
-
-    >>> josa_artifact("Kim is here.", "김은(는) 여기 있다.", "ko")
-    "a particle left open: '은(는)'"
-    """
-    if lang != "ko":
-        return ""
-    found = re.search(
-        r"[은는이가을를와과]\([은는이가을를와과]\)|\(으\)로|[은는이가을를]/[은는이가을를]", target
-    )
-    return f"a particle left open: {found[0]!r}" if found else ""
-
-
-GATES: dict[str, TextCheck] = {
-    "empty": empty,
-    "placeholder_multiset": placeholder_multiset,
-    "blank_count": blank_count,
-    "target_script": target_script,
-    "repetition": repetition,
-    "length_hard": length_hard,
-}
-FLAGS: dict[str, TextCheck] = {
-    "numbers": numbers,
-    "length_soft": length_soft,
-    "refusal": refusal,
-    "josa_artifact": josa_artifact,
-}
-ROW_GATES = (
-    "list_len",
-    "option_distinct",
-    "json_ids",
-    "finish_reason",
-    "row_count",
-    "row_order",
-    "features_equal",
-    "immutable_leaf",
-    "gold_equal",
-    "gold_numeric_equal",
-)
-ALL_CHECKS = (*GATES, *ROW_GATES, *FLAGS, "unchanged", "source_anomaly")
-
-
-def check_unit(
-    unit: Unit,
-    texts: Sequence[str],
-    lang: str,
-    choices: Sequence[str],
-    *,
-    allow_unchanged: bool = False,
-) -> list[Finding]:
-    """Every finding on a unit's translation `texts`.
-
-    `allow_unchanged`: the translator was told and insists, so a name or acronym that came back as
-    it was is flagged as `unchanged` and passes `target_script`.
-    """
-    if len(texts) != len(unit.segments):
-        said = f"{len(unit.segments)} texts were sent and {len(texts)} came back"
-        return [Finding("list_len", "gate", "", said)]
-    found = [
-        finding
-        for segment, text in zip(unit.segments, texts, strict=True)
-        for finding in _text_findings(segment.path, segment.core, text, lang, allow_unchanged)
-    ]
-    return [*found, *_distinct(unit, texts, choices)]
-
-
-def _text_findings(
-    path: str, source: str, target: str, lang: str, allow_unchanged: bool
-) -> Iterator[Finding]:
-    for name, check in GATES.items():
-        if not (said := check(source, target, lang)):
-            continue
-        if name == "target_script" and allow_unchanged and source == target and name_like(source):
-            yield Finding("unchanged", "flag", path, f"left as it is: {source[:80]!r}")
-            continue
-        yield Finding(name, "gate", path, said)
-    for name, check in FLAGS.items():
-        if said := check(source, target, lang):
-            yield Finding(name, "flag", path, said)
-
-
-def _distinct(unit: Unit, texts: Sequence[str], choices: Sequence[str]) -> Iterator[Finding]:
-    """Choices that differ in the source must differ in the translation, a few signs aside."""
-    pairs = [
-        (segment.core, text)
-        for segment, text in zip(unit.segments, texts, strict=True)
-        if segment.path in choices
-    ]
-    for i, (source, text) in enumerate(pairs):
-        for old, new in pairs[:i]:
-            if collapsed(old, source, new, text):
-                said = f"the choices {old!r} and {source!r} both became {text!r}: word them apart"
-                yield Finding("option_distinct", "gate", choices[0], said)
+    return _SPACES_AND_QUOTES.sub("", text).rstrip(_END)
 
 
 def collapsed(source: str, other: str, target: str, other_target: str) -> bool:
@@ -287,8 +244,4 @@ def collapsed(source: str, other: str, target: str, other_target: str) -> bool:
     """
     if source == other or target == other_target:
         return source != other
-    return _plain(target) == _plain(other_target) and _plain(source) != _plain(other)
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"[\s.,!?\"'`“”‘’]+", "", text).casefold()
+    return plain(target) == plain(other_target) and plain(source) != plain(other)

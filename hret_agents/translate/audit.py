@@ -6,17 +6,20 @@ ours or a disk's, so it ends the port instead of failing a row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from hret_agents.plan.look import STEPS
-from hret_agents.plan.records import EACH, LeafPath, Plan, Role, keys_of, path_of
-from hret_agents.plan.schema import replaced, values
-from hret_agents.translate.checks import collapsed
-from hret_agents.translate.units import answer_texts
-from hret_agents.translate.write import renamed_features, tables
+from hret_agents.checks.row import row_fault
+from hret_agents.plan.records import EACH, Plan, Role, keys_of
+from hret_agents.translate.write import tables
 from llm_eval.errors import HretError
+
+Row = Mapping[str, Any]
+Types = Mapping[str, Any]
+"""A type by column: anything that can be compared and shown."""
 
 
 class AuditError(HretError):
@@ -29,105 +32,127 @@ def audit(data: Any, files: Sequence[Path], failed: set[int], plan: Plan, where:
     Raises:
         AuditError: naming the check and the row.
     """
-    written = _rows(files)
-    expected = renamed_features(data.features, plan).arrow_schema
-    schema = _schema(files[0])
-    if not schema.equals(expected, check_metadata=False):
-        raise AuditError(f"{where}: features_equal: {schema} is not {expected}")
-    index = 0
-    for table in tables(data):
-        for source in table.to_pylist():
-            if index not in failed:
-                target = next(written, None)
-                if target is None:
-                    raise AuditError(
-                        f"{where}: row_count: row {index} and what follows are missing"
-                    )
-                by_source = {old: target.get(plan.names.get(old, old)) for old in source}
-                if said := row_fault(source, by_source, plan):
-                    raise AuditError(f"{where}, row {index}: {said}")
-            index += 1
-    if next(written, None) is not None:
-        raise AuditError(f"{where}: row_count: there are more rows than the source has")
+    expected = _types(data.features.arrow_schema)
+    for file in files:
+        if said := features_fault(expected, _types(_schema(file)), plan):
+            raise AuditError(f"{where}: {said}")
+    source = (row for table in tables(data) for row in table.to_pylist())
+    if said := rows_fault(source, _rows(files), failed, plan):
+        raise AuditError(f"{where}: {said}")
 
 
-def row_fault(source: Mapping[str, Any], target: Mapping[str, Any], plan: Plan) -> str:
-    """What is wrong with a row's port, columns named as in the source; empty when nothing is."""
-    touched = [*plan.translated, *answer_texts(plan)]
-    if not _same(_without(source, touched), _without(target, touched)):
-        return "immutable_leaf: a leaf that is kept differs, or the rows are out of order"
-    for path in touched:
-        old, new = values(source, path), values(target, path)
-        if len(old) != len(new):
-            return f"list_len: {path} holds {len(new)} values, not {len(old)}"
-        if [_blank(v) for v in old] != [_blank(v) for v in new]:
-            return f"empty: {path} was blank and is not, or the other way round"
-        if plan.roles[path] is Role.answer_steps and _golds(old) != _golds(new):
-            return f"gold_numeric_equal: {path} ends in {_golds(new)}, not {_golds(old)}"
-    return _choices_fault(source, target, plan)
+def split_fault(
+    source_rows: Iterable[Row],
+    target_rows: Iterable[Row],
+    failed: Collection[int],
+    plan: Plan,
+    source_schema: Types,
+    target_schema: Types,
+) -> str:
+    """What is wrong with a split, as `check: message`; empty when nothing is.
+
+    Args:
+        target_rows: the rows of the port, columns named as in the port.
+        failed: the places of source rows that are left out.
+        source_schema: the source's column types, by its own names; `target_schema` by the port's.
+    """
+    return features_fault(source_schema, target_schema, plan) or rows_fault(
+        source_rows, target_rows, failed, plan
+    )
 
 
-def _choices_fault(source: Mapping[str, Any], target: Mapping[str, Any], plan: Plan) -> str:
-    old, new = ([v for p in plan.task.choices for v in values(r, p)] for r in (source, target))
-    pairs = list(zip(map(str, old), map(str, new), strict=True))
-    for i, (was, now) in enumerate(pairs):
-        for j, (other, other_now) in enumerate(pairs[:i]):
-            if collapsed(other, was, other_now, now):
-                return f"option_distinct: choices {j + 1} and {i + 1} are both {now!r}"
-    for path in answer_texts(plan):
-        for was, now in zip(values(source, path), values(target, path), strict=True):
-            if was in old and now != new[old.index(was)]:
-                return f"gold_equal: {path} is not its choice any more"
+def features_fault(source: Types, target: Types, plan: Plan) -> str:
+    """A column that is missing, added or of another type; the order of columns does not matter."""
+    expected = {plan.names.get(name, name): kind for name, kind in source.items()}
+    said = [f"{name!r} is missing" for name in expected if name not in target]
+    said += [f"{name!r} was added" for name in target if name not in expected]
+    said += [
+        f"{name!r} is {target[name]}, not {kind}"
+        for name, kind in expected.items()
+        if name in target and target[name] != kind
+    ]
+    return f"features_equal: {'; '.join(said)}" if said else ""
+
+
+def rows_fault(
+    source_rows: Iterable[Row], target_rows: Iterable[Row], failed: Collection[int], plan: Plan
+) -> str:
+    """Compare row by row, in flat memory; behind the first row that differs, see what happened."""
+    left_out = set(failed)
+    sources = _passed(source_rows, left_out)
+    targets = iter(target_rows)
+    for number, source in sources:
+        target = next(targets, None)
+        if target is None:
+            return f"row_count: row {number} and what follows are missing"
+        named = {old: target.get(plan.names.get(old, old)) for old in source}
+        if said := row_fault(source, named, plan):
+            rest = (row for _, row in sources)
+            return _shifted(
+                chain([source], rest), chain([target], targets), number, plan
+            ) or _placed(said, number)
+    if left_out:
+        return f"row_count: the source has no row {min(left_out)}, which is said to have failed"
+    more = sum(1 for _ in targets)
+    return f"row_count: there are {more} more rows than the source has" if more else ""
+
+
+def _passed(rows: Iterable[Row], left_out: set[int]) -> Iterator[tuple[int, Row]]:
+    """The rows that did not fail, with their places; the places met are taken from `left_out`."""
+    for number, row in enumerate(rows):
+        if number in left_out:
+            left_out.remove(number)
+        else:
+            yield number, row
+
+
+def _placed(said: str, number: int) -> str:
+    check, _, message = said.partition(": ")
+    return f"{check}: row {number}: {message}"
+
+
+def _shifted(sources: Iterable[Row], targets: Iterable[Row], number: int, plan: Plan) -> str:
+    """Is it the rows' number or order that is wrong from row `number` on, by what they keep?"""
+    span = plan.task.span
+    loose = (span.text, span.start) if span else ()
+    kept = [
+        keys_of(path)
+        for path, role in plan.roles.items()
+        if not (role.translated or role is Role.answer_text or path in loose)
+    ]
+    old = [_print(row, kept, {}) for row in sources]
+    new = [_print(row, kept, plan.names) for row in targets]
+    if len(old) != len(new):
+        return (
+            f"row_count: from row {number} on there are {len(new)} rows, "
+            f"and the source has {len(old)}"
+        )
+    if old == new:
+        return ""
+    known, there = Counter(old), Counter(new)
+    if known == there:
+        return f"row_order: the rows from {number} on are not in the source's order"
+    if len(known) == len(old) and all(key in known for key in there - known):
+        return f"row_count: from row {number} on a row is missing, and another stands twice"
     return ""
 
 
-def _blank(value: Any) -> bool:
-    return not isinstance(value, str) or not value.strip()
+def _print(row: Row, kept: Iterable[Sequence[str]], names: Mapping[str, str]) -> int:
+    """A number for what a row keeps: equal where that is equal."""
+    values = (_value(row.get(names.get(keys[0], keys[0])), keys[1:]) for keys in kept)
+    return hash(tuple(map(repr, values)))
 
 
-def _golds(texts: Sequence[Any]) -> list[str | None]:
-    return [m[3] if isinstance(t, str) and (m := STEPS.match(t)) else None for t in texts]
+def _value(value: Any, keys: Sequence[str]) -> Any:
+    for place, key in enumerate(keys):
+        if key == EACH:
+            below = keys[place + 1 :]
+            return [_value(item, below) for item in value] if isinstance(value, list) else value
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
 
 
-def _without(row: Mapping[str, Any], paths: Sequence[LeafPath]) -> Mapping[str, Any]:
-    """The row without what may change: the texts at `paths`.
-
-    Of a list only the texts go: what else stands in its items is compared.
-    """
-    out: Mapping[str, Any] = row
-    for path in paths:
-        keys = keys_of(path)
-        if EACH not in keys:
-            out = replaced(out, path, _nothing)
-        else:
-            place = keys.index(EACH)
-            out = replaced(out, path_of(tuple(keys[:place])), _emptied(keys[place + 1 :]))
-    return out
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Equality, a float that is no number being equal to itself."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[k], other[k]) for k in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return bool(one == other) or (one != one and other != other)
-
-
-def _nothing(_: Any) -> None:
-    return None
-
-
-def _emptied(rest: Sequence[str]) -> Callable[[Any], Any]:
-    def items(value: Any) -> Any:
-        if value is None or not rest:
-            return None if value is None else []
-        return [replaced(item, path_of(tuple(rest)), _nothing) for item in value]
-
-    return items
-
-
-def _rows(files: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
+def _rows(files: Sequence[Path]) -> Iterator[Row]:
     import pyarrow.parquet as pq
 
     for path in files:
@@ -139,3 +164,7 @@ def _schema(path: Path) -> Any:
     import pyarrow.parquet as pq
 
     return pq.read_schema(path)
+
+
+def _types(schema: Any) -> dict[str, Any]:
+    return dict(zip(schema.names, schema.types, strict=True))

@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import Array2D, ClassLabel, Dataset, Features, Image, LargeList, List, Value
 
+from hret_agents.checks import Finding, row_fault
 from hret_agents.plan.records import Plan, Role, TaskPlan
 from hret_agents.translate import write
-from hret_agents.translate.audit import AuditError, audit, row_fault
-from hret_agents.translate.checks import Finding
+from hret_agents.translate.audit import AuditError, audit, split_fault
 from hret_agents.translate.units import translated_row, unit_of
 from hret_agents.translate.write import Notes, SplitWriter, tables
 from llm_eval.records import Failure
@@ -199,8 +199,13 @@ def test_failed_rows_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     audit(data, files, drop, PLAN, "test")
     there = [r["id"] for f in files for r in pq.read_table(f).to_pylist()]
     assert there == [f"row-{i}" for i in range(12) if i not in drop]
-    with pytest.raises(AuditError, match="row"):
-        audit(data, files, drop - {4}, PLAN, "test")
+    for wrong, said in (
+        (drop - {4}, "from row 4 on there are 5 rows, and the source has 6"),
+        (drop | {10}, "there are 1 more rows than the source has"),
+        (drop | {99}, "the source has no row 99"),
+    ):
+        with pytest.raises(AuditError, match=f"row_count: {said}"):
+            audit(data, files, wrong, PLAN, "test")
 
 
 def test_a_selection_is_written_as_it_is_seen(tmp_path: Path) -> None:
@@ -225,27 +230,29 @@ def edit(place: int, change: Callable[[Row], Any]) -> Callable[[list[Row]], None
     return at
 
 
-KEPT, GOLD = "row 0: immutable_leaf", "row 1: gold_numeric_equal"
+KEPT, GOLD = "immutable_leaf: row 0", "gold_numeric_equal: row 1"
 CHANGES: dict[str, tuple[Callable[[list[Row]], Any], str]] = {
-    "a label": (edit(1, lambda r: r.update(레이블=0)), "row 1: immutable_leaf"),
-    "an id": (edit(2, lambda r: r.update(id="x")), "row 2: immutable_leaf"),
+    "a label": (edit(1, lambda r: r.update(레이블=0)), "immutable_leaf: row 1"),
+    "an id": (edit(2, lambda r: r.update(id="x")), "immutable_leaf: row 2"),
     "an image": (edit(0, lambda r: r["image"].update(bytes=PNG)), KEPT),
     "a time in a list": (edit(0, lambda r: r["deep"][0].update(t=None)), KEPT),
     "a number in a struct": (edit(0, lambda r: r["c"].update(n=[2, None])), KEPT),
-    "swapped rows": (lambda rows: [rows[1], rows[0], *rows[2:]], KEPT),
+    "swapped rows": (lambda rows: [rows[1], rows[0], *rows[2:]], "row_order: the rows from 0"),
     "a lost row": (lambda rows: rows[:-1], "row_count: row 2"),
-    "a lost first row": (lambda rows: rows[1:], KEPT),
-    "a row twice": (lambda rows: [*rows, rows[-1]], "row_count: there are more rows"),
+    "a lost first row": (lambda rows: rows[1:], "row_count: from row 0 on there are 2"),
+    "a row twice": (lambda rows: [*rows, rows[-1]], "row_count: there are 1 more rows"),
+    "a row in the place of another": (
+        lambda rows: [rows[0], rows[2], rows[2]], "row_count: from row 1 on a row is missing"),
     "a #### gold": (edit(1, lambda r: r.update(steps="그렇다.\n#### 2")), GOLD),
     "no #### gold": (edit(1, lambda r: r.update(steps="그렇다.")), GOLD),
     "collapsed options": (
-        edit(0, lambda r: r["c"].update(text=["가", "가.", "12"])), "row 0: option_distinct"),
+        edit(0, lambda r: r["c"].update(text=["가", "가.", "12"])), "option_distinct: row 0"),
     "a gold that left its choice": (
-        edit(2, lambda r: r.update(정답=r["c"]["text"][0])), "row 2: gold_equal"),
-    "a choice too few": (edit(0, lambda r: r["c"]["text"].pop()), "row 0: list_len"),
-    "an emptied text": (edit(1, lambda r: r.update(질문=" ")), "row 1: empty"),
-    "a lost text": (edit(1, lambda r: r.update(질문=None)), "row 1: empty"),
-    "a list item lost": (edit(0, lambda r: r.update(deep=[])), KEPT),
+        edit(2, lambda r: r.update(정답=r["c"]["text"][0])), "gold_equal: row 2"),
+    "a choice too few": (edit(0, lambda r: r["c"]["text"].pop()), "list_len: row 0"),
+    "an emptied text": (edit(1, lambda r: r.update(질문=" ")), "empty: row 1"),
+    "a lost text": (edit(1, lambda r: r.update(질문=None)), "empty: row 1"),
+    "a list item lost": (edit(0, lambda r: r.update(deep=[])), "list_len: row 0"),
     "a list gone": (edit(0, lambda r: r.update(deep=None)), KEPT),
 }  # fmt: skip
 
@@ -274,6 +281,46 @@ def test_the_audit_catches_another_schema(tmp_path: Path) -> None:
         pq.write_table(other, files[0])
         with pytest.raises(AuditError, match="features_equal"):
             audit(data, files, set(), PLAN, "test")
+
+
+def test_the_audit_reads_the_schema_of_every_shard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second shard whose columns are of other types does not hide behind the first."""
+    monkeypatch.setattr(write, "SHARD_ROWS", 2)
+    monkeypatch.setattr(write, "BATCH_ROWS", 1)
+    data = dataset([row(i) for i in range(3)])
+    files = ported(tmp_path, data)
+    table = pq.read_table(files[1])
+    place = table.column_names.index("score")
+    pq.write_table(table.set_column(place, "score", table["score"].cast("float32")), files[1])
+    with pytest.raises(AuditError, match="features_equal: 'score' is float, not double"):
+        audit(data, files, set(), PLAN, "test")
+
+
+def test_a_split_is_judged_without_a_file() -> None:
+    """Types by column name, rows from any iterable; a failed row that no row is, is a fault."""
+    rows = [{"id": "a", "question": "Why?"}, {"id": "b", "question": "Who?"}]
+    ported = [{"id": "a", "질문": "왜?"}, {"id": "b", "질문": "누구?"}]
+    plan = Plan(
+        source="s",
+        source_lang="en",
+        target_lang="ko",
+        roles={"id": Role.id, "question": Role.prose},
+        names={"question": "질문"},
+        task=TaskPlan(kind="ungraded", question=["question"]),
+    )
+    old, new = {"id": "string", "question": "string"}, {"질문": "string", "id": "string"}
+
+    def fault(target: Sequence[Row], failed: Sequence[int] = (), types: Row = new) -> str:
+        return split_fault(iter(rows), iter(target), failed, plan, old, types)
+
+    assert fault(ported) == fault(ported[1:], [0]) == fault([], [0, 1]) == ""
+    assert fault(ported[::-1]).startswith("row_order: the rows from 0")
+    assert fault(ported[:1]).startswith("row_count: row 1 and what follows")
+    assert fault(ported, [7]).startswith("row_count: the source has no row 7")
+    assert fault(ported, types={"질문": "string"}) == "features_equal: 'id' is missing"
+    assert fault(ported, types=new | {"x": "int8"}) == "features_equal: 'x' was added"
 
 
 def test_a_row_is_judged_without_a_file() -> None:

@@ -1,0 +1,93 @@
+"""Loops: the same stretch of characters over and over in a row."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+SHORT, LONG = 7, 200  # characters of a stretch
+SHORT_TIMES, LONG_TIMES = 9, 4  # times in a row, from which on it is a loop
+_GRAM = 8  # a loop of two characters or more holds these signs of it twice, a stretch apart
+_FURTHER = 25  # places at most where a stretch may end
+_ONE = re.compile(rf"(.)\1{{{SHORT_TIMES - 1},}}", re.DOTALL)
+_LINE = re.compile(r"([^\w\s]|_)\1\1")  # `...`, `---`
+_GAP = re.compile(r"\s{3}")
+
+
+def loops(text: str) -> Iterator[str]:
+    """The stretches that loop, those of one character first.
+
+    >>> list(loops("왕관을 " * 9)), list(loops("왕관을 " * 8)), list(loops("Ha! " * 9))
+    (['왕관을 '], [], ['Ha! '])
+    """
+    yield from (m[1] for m in _ONE.finditer(text))
+    place, last = 0, len(text) - _GRAM - 2
+    while place <= last:
+        if period := _period(text, place):
+            yield text[place : place + period]
+            place += period * (SHORT_TIMES if period <= SHORT else LONG_TIMES)
+        place += _GRAM
+
+
+def _period(text: str, place: int) -> int:
+    """The length of the stretch that loops around `place`, 0 if none does.
+
+    A loop that begins in the `_GRAM` characters up to `place` holds the signs that stand there
+    again, one stretch further on.
+    """
+    gram = text[place : place + _GRAM]
+    if gram == gram[0] * _GRAM:
+        return 0  # of one character: found otherwise
+    found = place
+    for _ in range(_FURTHER):
+        found = text.find(gram, found + 1, place + LONG + _GRAM)
+        if found < 0:
+            return 0
+        if _looping(text, place, found - place):
+            return found - place
+    return 0
+
+
+def _looping(text: str, place: int, period: int) -> bool:
+    times = SHORT_TIMES
+    if period > SHORT:
+        times, stretch = LONG_TIMES, text[place : place + period]
+        if not text.startswith(stretch[:_GRAM], place + 2 * period):
+            return False
+        if (stretch * 2).find(stretch, 1) < period:
+            return False  # a shorter stretch, to be judged by its own number of times
+    size = (times - 1) * period
+    return any(
+        text[start : start + size] == text[start + period : start + period + size]
+        for start in range(max(0, place - _GRAM + 1), place + 1)
+    )
+
+
+def loop_of_its_own(source: str, target: str) -> str:
+    """The stretch that loops in `target`, where none of its kind loops in `source`.
+
+    Words, digits, signs and white space are kinds; a line of signs (`...`, `---`) in the source
+    allows for any such line.
+
+    >>> loop_of_its_own("Go, go!", "가자 " * 12), loop_of_its_own("Go! " * 9, "가자! " * 9)
+    (' 가자', '')
+    >>> loop_of_its_own("One\\n---\\nTwo", "하나\\n-----------\\n둘")
+    ''
+    """
+    known: set[str] | None = None
+    for stretch in loops(f" {target} "):  # so that the last word counts like the others
+        if known is None:
+            known = {_kind(s) for s in loops(f" {source} ")}
+            known |= {"signs"} if _LINE.search(source) else set()
+            known |= {"space"} if _GAP.search(source) else set()
+        if _kind(stretch) not in known and not (stretch.strip("_") == "" and "__" in source):
+            return stretch
+    return ""
+
+
+def _kind(stretch: str) -> str:
+    if not stretch.strip():
+        return "space"
+    if not any(c.isalnum() for c in stretch):
+        return "signs"
+    return "words" if any(c.isalpha() for c in stretch) else "digits"

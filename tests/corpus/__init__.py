@@ -1,0 +1,1 @@
+"""Injected defects and their clean look-alikes, and what runs the checks on them."""

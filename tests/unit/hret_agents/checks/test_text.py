@@ -1,0 +1,223 @@
+"""Each check of one text speaks when it must, and is silent on good Korean."""
+
+from __future__ import annotations
+
+import json
+import time
+from importlib.resources import files
+
+import pytest
+
+from hret_agents.checks import FLAGS, GATES, Rules, check_unit
+from hret_agents.checks.code import is_program
+from hret_agents.checks.loops import loop_of_its_own
+from hret_agents.translate.units import Segment, Unit
+
+KO = Rules(lang="ko")
+CLOZE = "go to ___ and then I stop"
+REMARKS = "어느 것인지를 먼저 차근차근 살펴보고, 그다음에는 무엇이 옳은지 " * 2
+CHECKS = {**GATES, **FLAGS}
+PROGRAM = 'import os\n\n\ndef f(x):\n    """Add one to it."""\n    return x + 1  # more\n'
+LONG = "A farmer has a field in which he grows corn and beans for the market in town."
+CAUGHT = [
+    ("empty", "Which?", ""),
+    ("empty", "Which?", " \n\u3000"),
+    ("placeholder_multiset", "Solve $x^2$ now.", "x^2를 푸시오."),
+    ("placeholder_multiset", "`a` and `b`", "`a`와 `a`"),
+    ("placeholder_multiset", "`a` or `a`", "`a` 하나"),
+    ("placeholder_multiset", "Dear {name}", "친애하는 {이름}"),
+    ("placeholder_multiset", "See the page.", "https://a.org 페이지를 보시오."),
+    ("placeholder_multiset", "Call it now.", "`call`을 부르시오."),
+    ("placeholder_multiset", "It is <<1+1=2>>2.", "2입니다."),
+    ("blank_count", "A ____ and a ____.", "____ 하나."),
+    ("blank_count", "The cat is here.", "고양이는 ____에 있다."),
+    ("target_script", "Which animal is it?", "Which animal is it?"),
+    ("target_script", "Which animal is it?", " Which animal is it? "),
+    ("target_script", "Which animal is it?", "¿Qué animal es?"),
+    ("target_script", "Which animal is it?", "どの動物ですか"),
+    ("target_script", "It is hot when the sun is up.", "더우면 when the sun is 그렇다."),
+    ("repetition", "Why is it so?", "왜 그런가? " * 12),
+    ("repetition", "Why is it so?", "아" * 30),
+    ("length_hard", LONG, "밭."),
+    ("length_hard", "Which?", REMARKS),
+    ("numbers", "He has 3 cats and 4 dogs.", "그는 고양이 3마리와 개 5마리가 있다."),
+    ("numbers", "It costs 1,250 won.", "1,205원입니다."),
+    ("numbers", "It is 0.5 m.", "0.05미터이다."),
+    ("numbers", "He has some cats.", "고양이 2마리가 있다."),
+    ("length_soft", LONG, "농부는 옥수수를 키운다."),
+    ("length_soft", "Which?", "다음 중 어느 것이 옳은지를 차근차근 잘 생각해 보고 말하시오."),
+    ("refusal", "Who planted the bomb?", "죄송하지만 그 요청은 도와드릴 수 없습니다."),
+    ("refusal", "Who did it?", "I cannot assist with 이 요청."),
+    ("josa_artifact", "Kim is here.", "김은(는) 여기 있다."),
+    ("josa_artifact", "Kim saw Lee.", "김이 이을(를) 보았다."),
+    ("josa_artifact", "By bus.", "버스(으)로."),
+    ("josa_artifact", "Kim is here.", "김은/는 여기 있다."),
+    ("empty", "Which?", "\u200b\ufeff\u00ad"),
+    ("empty", "Which?", "\u3164\u2060"),
+    ("placeholder_multiset", "Let $n$ be even.", "$n$이 짝수면 $n$을 나누시오."),
+    ("placeholder_multiset", "It is $80\\%$.", "$$80\\%$$이다."),
+    ("placeholder_multiset", "Write %s and %d.", "%s와 %s를 쓰시오."),
+    ("placeholder_multiset", "The tower is old.", "탑은 ⟦1⟧ 오래되었다."),
+    ("blank_count", "Because the _ was full.", "가득 찼기 때문이다."),
+    ("target_script", "Wash your hands.", "Please clean your hands."),
+    ("target_script", "They saw it then.", "그들은 approved a brand new plan yesterday"),
+    ("target_script", PROGRAM, PROGRAM),
+    ("repetition", "Is it so?", "그렇습니까?????????"),
+    ("repetition", "Is it so?", "저는 모르겠습니다. " * 4),
+    ("repetition", "One - two - three.", "하나 둘 셋 " + "왕관을 " * 9),
+    ("code_ast_equal", PROGRAM, PROGRAM.replace("f(x)", "더하기(x)")),
+    ("code_ast_equal", PROGRAM, PROGRAM.replace("+ 1", "+ 2")),
+    ("code_ast_equal", PROGRAM, PROGRAM.replace("import os\n", "")),
+    ("code_ast_equal", PROGRAM, PROGRAM.replace("return", "반환")),
+    ("code_ast_equal", PROGRAM, "코드입니다.\n" + PROGRAM),
+    ("code_ast_equal", PROGRAM, PROGRAM.replace("x + 1", "x + 1.0")),
+]  # fmt: skip
+CLEAN = [
+    ("empty", "Which?", "예"),
+    ("placeholder_multiset", "Solve $x^2$ in {a} with `b`.", "{a}에서 `b`로 $x^2$를 푸시오."),
+    ("placeholder_multiset", "It costs $5.", "5달러입니다."),
+    ("placeholder_multiset", "See https://a.org/b now.", "지금 https://a.org/b 쪽을 보시오."),
+    ("placeholder_multiset", "See https://a.org/b now.", "지금 https://a.org/b를 보시오."),
+    ("placeholder_multiset", "See www.a.org, say.", "www.a.org은 어떠한가."),
+    ("blank_count", "A ____ and a ____.", "____와 ____."),
+    ("target_script", "Which gas is it?", "어느 기체입니까?"),
+    ("target_script", "What does DNA stand for?", "DNA는 무엇의 약자입니까?"),
+    ("target_script", "Call `the big red one` first.", "`the big red one`을 먼저 부르시오."),
+    ("repetition", "Ha ha ha ha ha ha ha ha ha ha ha!", "하 하 하 하 하 하 하 하 하 하 하!"),
+    ("repetition", "A table: " + "-" * 30, "표: " + "-" * 30),
+    ("repetition", "Go on and on.", "계속 계속 계속 가시오."),
+    ("length_hard", LONG, "농부가 밭에서 시장에 낼 옥수수와 콩을 기른다."),
+    ("length_hard", "Hi", "안녕하세요"),
+    ("numbers", "It costs 1,250 won for 3.", "3개에 1250원이다."),
+    ("numbers", "In 1994, 0.5 of 7", "1994년에 7의 0.5"),
+    ("length_soft", LONG, "농부가 밭에서 시장에 낼 옥수수와 콩을 기른다."),
+    ("length_soft", "Yes", "그렇습니다"),
+    ("refusal", "I can't help you, he said.", "못 돕는다고 그가 말했다."),
+    ("refusal", "As an AI, can you refuse?", "as an AI라고 하면서 거절합니까?"),
+    ("josa_artifact", "Kim (the older) is here.", "김(형)은 여기 있다."),
+    ("josa_artifact", "A and/or B", "가 및/또는 나"),
+    ("empty", "", " "),
+    ("placeholder_multiset", "{a} saw {b}.", "{b}를 {a}가 보았다."),
+    ("placeholder_multiset", "It is ____.", "________이다."),
+    ("placeholder_multiset", "50% of students", "학생의 50%"),
+    ("blank_count", "Because _ was full.", "_가 가득 찼기 때문이다."),
+    ("blank_count", "Because _'s cup was full.", "_의 컵이 가득 찼기 때문이다."),
+    ("blank_count", "`for _ in range(3)` ends ____.", "`for _ in range(3)`은 ____ 끝난다."),
+    ("blank_count", "See you ^_^ and snake_case", "또 봐요 ^_^ 그리고 스네이크 케이스"),
+    ("target_script", "Mix 20 mL of HCl with NaOH.", "HCl 20 mL와 NaOH를 섞으시오."),
+    ("target_script", "Rename max_value to upper_limit.", "max_value를 upper_limit로."),
+    ("target_script", "Windows 11, macOS and Linux", "Windows 11, macOS 그리고 Linux"),
+    ("target_script", "Photosynthesis needs light.", "광합성(photosynthesis)에는 빛이 필요하다."),
+    ("target_script", "twelve", "12"),
+    ("target_script", "$3x + 7$", "$3x + 7$"),
+    ("target_script", "x = 1", "x = 1"),
+    ("target_script", "x = 1\ny = x", "x = 1\ny = x"),
+    ("target_script", f"Do: {CLOZE}", f"알맞은 말로 빈칸을 채우시오: {CLOZE}"),
+    ("repetition", "A\n---\nB", "가\n--------------\n나"),
+    ("repetition", "It is ____.", "____________이다."),
+    ("repetition", "The owl cried.", "부엉부엉, 부엉부엉, 부엉부엉 울었다."),
+    ("repetition", "He ran and ran.", "달리고 " * 8),
+    ("repetition", "Go, " * 9, "가자, " * 9),
+    ("repetition", "It is 0.3333333333.", "0.3333333333이다."),
+    ("code_ast_equal", PROGRAM, PROGRAM.replace("Add one to it.", "하나 더한다.")),
+    ("code_ast_equal", PROGRAM, PROGRAM.replace("# more", "# 더")),
+    ("code_ast_equal", "Dogs and cats", "개와 고양이"),
+    ("code_ast_equal", "Speed = distance / time", "속력 = 거리 / 시간"),
+    ("code_ast_equal", "import taxes", "수입세"),
+]  # fmt: skip
+
+
+def unit(*texts: str) -> Unit:
+    """A unit of some texts under one leaf."""
+    return Unit(tuple(Segment("q", i, text) for i, text in enumerate(texts)))
+
+
+@pytest.mark.parametrize(("check", "source", "target"), CAUGHT)
+def test_what_a_check_catches(check: str, source: str, target: str) -> None:
+    """The check says why, in a sentence, and the finding has its id and severity."""
+    assert CHECKS[check](source, target, KO)
+    found = {f.check: f.severity for f in check_unit(unit(source), [target], KO)}
+    if "empty" not in found or check == "empty":
+        assert found[check] == ("gate" if check in GATES else "flag")
+
+
+@pytest.mark.parametrize(("check", "source", "target"), CLEAN)
+def test_what_a_check_lets_pass(check: str, source: str, target: str) -> None:
+    """The check is silent on a good translation that comes close."""
+    assert CHECKS[check](source, target, KO) == ""
+
+
+def test_every_gate_on_a_text_has_cases() -> None:
+    """No gate goes without a case that it catches and a clean one."""
+    assert {c for c, _, _ in CAUGHT} & {c for c, _, _ in CLEAN} >= set(GATES)
+
+
+def test_an_empty_translation_is_told_once() -> None:
+    """What is empty is not called too short, without Hangul or without its numbers as well."""
+    assert [f.check for f in check_unit(unit(LONG + " 12 ____"), [""], KO)] == ["empty"]
+
+
+def test_no_check_speaks_on_the_shipped_memory() -> None:
+    """On the sample's own translations, all of them good, no gate speaks."""
+    lines = (files("hret_agents") / "sample" / "memory.ko.jsonl").read_text("utf-8").split("\n")
+    pairs = [json.loads(line) for line in lines if line]
+    assert len(pairs) > 50
+    gates = [
+        (pair["source"], finding.check)
+        for pair in pairs
+        for finding in check_unit(unit(pair["source"]), [pair["target"]], KO)
+        if finding.severity == "gate"
+    ]
+    assert gates == []
+
+
+@pytest.mark.parametrize(
+    ("text", "program"),
+    [
+        (PROGRAM, True),
+        ("x = [1]\nprint(x)", True),
+        ("from math import pi", True),
+        ("Answer: Paris", False),
+        ("raise awareness", False),
+        ("Solve x = 5 for me.", False),
+        ("x = 5", False),
+        ("x = input()", True),
+        ("def broken(:", False),
+        ("a\0b = 1", False),
+    ],
+)
+def test_what_a_program_is(text: str, program: bool) -> None:
+    """It parses, and defines, imports or assigns something."""
+    assert is_program(text) is program
+
+
+@pytest.mark.parametrize("size", [8, 13, 50, 200])
+@pytest.mark.parametrize("shift", range(9))
+def test_a_long_stretch_loops_at_the_fourth_time(size: int, shift: int) -> None:
+    """Wherever it begins, and not a time before."""
+    stretch = "".join(chr(0xAC00 + 31 * i % 9973) for i in range(size))
+    start, end = "처음에는 다르다"[:shift], "끝"
+    assert loop_of_its_own("Why?", start + stretch * 4 + end)
+    assert not loop_of_its_own("Why?", start + stretch * 3 + end)
+
+
+@pytest.mark.parametrize("size", range(1, 8))
+@pytest.mark.parametrize("shift", range(9))
+def test_a_short_stretch_loops_at_the_ninth_time(size: int, shift: int) -> None:
+    """Wherever it begins, and not a time before: eight times four signs are no four times eight."""
+    stretch, start = "가나다라마바사"[:size], "처음에는 다르다"[:shift]
+    assert loop_of_its_own("Why?", start + stretch * 9 + "끝")
+    assert not loop_of_its_own("Why?", start + stretch * 8 + "끝")
+
+
+@pytest.mark.parametrize(
+    "stretch", ["x", "가 ", "(", "[", "{", "_", "`", "$", "<a ", "1,", "a@", "-"]
+)
+def test_hostile_texts_take_no_time(stretch: str) -> None:
+    """A text of 100,000 signs is judged at once, whatever it holds."""
+    text = (stretch * 100_000)[:100_000]
+    for source, target in ((text, "가"), ("Why is it so?", text), (text, text + "나")):
+        for name, check in GATES.items():
+            started = time.perf_counter()
+            check(source, target, KO)
+            assert time.perf_counter() - started < 1, name  # 0.1 s on an idle machine
