@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from hret_agents.translate.memory import VERSION, Memory, unit_key
+from hret_agents.translate.memory import Entry, Kept, Memory, Request, unit_key
+from hret_agents.translate.memory_tables import VERSION
 from hret_agents.translate.units import Segment, Unit
 from llm_eval.errors import UserError
+from llm_eval.records import Usage
 
 POLICY = {
     "model": "m",
@@ -28,14 +30,15 @@ POLICY = {
 WRITER = """
 import sys
 from pathlib import Path
-from hret_agents.translate.memory import Memory, unit_key
+from hret_agents.translate.memory import Kept, Memory, unit_key
 from hret_agents.translate.units import Segment, Unit
 
+policy = {"model": "m", "prompt": "p", "source_lang": "en", "target_lang": "ko"}
 path, name, rows = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 with Memory(path) as memory:
     for i in range(rows):
         unit = Unit((Segment("q", 0, f"{name} {i}"),))
-        memory.put([(unit_key(unit, {}), unit, [f"{name} 답 {i}"], False)], "m")
+        memory.put([Kept(unit_key(unit, {}), unit, [f"{name} 답 {i}"])], policy)
         print(i, flush=True)
 """
 
@@ -48,15 +51,15 @@ def unit(*texts: str, path: str = "q", place: int = 0) -> Unit:
 def put(memory: Memory, source: Unit, *texts: str, insisted: bool = False) -> str:
     """Keep a translation; its key."""
     key = unit_key(source, POLICY)
-    memory.put([(key, source, texts, insisted)], "m")
+    memory.put([Kept(key, source, texts, insisted)], POLICY)
     return key
 
 
-def known(path: Path, name: str, rows: int) -> dict[int, list[str]]:
+def known(path: Path, name: str, rows: int) -> dict[int, tuple[str, ...]]:
     """What the file knows of a writer's rows, by number."""
     keys = {unit_key(unit(f"{name} {i}"), {}): i for i in range(rows)}
     with Memory(path) as memory:
-        return {keys[key]: texts for key, (texts, _) in memory.get(list(keys)).items()}
+        return {keys[key]: entry.texts for key, entry in memory.get(list(keys)).items()}
 
 
 def writer(
@@ -95,7 +98,14 @@ def test_the_key_is_the_contents_alone() -> None:
 def test_the_key_is_stable_over_releases() -> None:
     """The key of a unit never changes by accident: that would pay for everything twice."""
     pinned = "d2790bbbc9efc3872e96f44661c6c8222092f950f9e73866323586801c88eab9"
-    assert unit_key(unit("one", "둘"), POLICY) == pinned
+    assert unit_key(unit("one", "둘"), POLICY) == unit_key(unit("one", "둘"), POLICY, []) == pinned
+
+
+def test_the_key_holds_the_terms_that_occur() -> None:
+    """Another translation of a term asks anew; their order does not."""
+    terms = [("ion", "이온"), ("atom", "원자")]
+    keys = [unit_key(unit("one"), POLICY, t) for t in (terms, terms[::-1], terms[:1], ())]
+    assert keys[0] == keys[1] and len(set(keys)) == 3
 
 
 def test_what_is_put_is_found_after_a_reopening(tmp_path: Path) -> None:
@@ -106,8 +116,8 @@ def test_what_is_put_is_found_after_a_reopening(tmp_path: Path) -> None:
         name = put(memory, unit("Python"), "Python", insisted=True)
     with Memory(tmp_path / "a" / "b" / "memory.sqlite") as memory:
         assert memory.get([key, name, "unknown"]) == {
-            key: (list(odd), False),
-            name: (["Python"], True),
+            key: Entry(odd),
+            name: Entry(("Python",), insisted=True),
         }
         assert memory.get([]) == {}
 
@@ -117,7 +127,7 @@ def test_thousands_of_keys_are_looked_up_at_once(tmp_path: Path) -> None:
     with Memory(tmp_path / "memory.sqlite") as memory:
         units = [unit(f"text {i}") for i in range(2501)]
         keys = [unit_key(u, POLICY) for u in units]
-        memory.put([(k, u, ["답"], False) for k, u in zip(keys, units, strict=True)], "m")
+        memory.put([Kept(k, u, ["답"]) for k, u in zip(keys, units, strict=True)], POLICY)
         assert set(memory.get(keys)) == set(keys)
 
 
@@ -126,7 +136,7 @@ def test_a_later_translation_replaces_an_earlier_one(tmp_path: Path) -> None:
     with Memory(tmp_path / "memory.sqlite") as memory:
         put(memory, unit("one"), "하나")
         key = put(memory, unit("one"), "일")
-        assert memory.get([key]) == {key: (["일"], False)}
+        assert memory.get([key]) == {key: Entry(("일",))}
 
 
 def test_a_batch_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -134,21 +144,24 @@ def test_a_batch_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "memory.sqlite"
     good, bad = unit("one"), unit("two")
     with Memory(path) as memory, pytest.raises(TypeError):
-        entries = [("g", good, ["하나"], False), ("b", bad, [object()], False)]
-        memory.put(entries, "m")  # type: ignore[arg-type]
+        entries = [Kept("g", good, ["하나"]), Kept("b", bad, [object()])]  # type: ignore[list-item]
+        memory.put(entries, POLICY)
     with Memory(path) as memory:
         assert memory.get(["g", "b"]) == {}
 
 
 def test_several_processes_share_the_file(tmp_path: Path, environment: dict[str, str]) -> None:
-    """Four processes write at once, from a file that is not there yet: every row is kept."""
+    """Two processes write 1,000 rows at once, into a file that is not there yet: all are kept."""
     path = tmp_path / "memory.sqlite"
-    children = [writer(path, f"w{i}", 100, environment) for i in range(4)]
+    children = [writer(path, f"w{i}", 1000, environment) for i in range(2)]
     said = [child.communicate(timeout=60)[0] for child in children]
-    assert [child.returncode for child in children] == [0] * 4
-    assert [len(s.split()) for s in said] == [100] * 4
-    for i in range(4):
-        assert known(path, f"w{i}", 100) == {n: [f"w{i} 답 {n}"] for n in range(100)}
+    assert [child.returncode for child in children] == [0] * 2
+    assert [len(s.split()) for s in said] == [1000] * 2
+    for i in range(2):
+        assert known(path, f"w{i}", 1000) == {n: (f"w{i} 답 {n}",) for n in range(1000)}
+    with Memory(path) as memory:
+        assert memory.last() == 2000
+        assert len(list(memory.pairs("en", "ko", 2000))) == 2000
 
 
 def test_a_new_file_is_opened_by_many_at_once(tmp_path: Path) -> None:
@@ -182,7 +195,7 @@ def test_a_kill_loses_nothing_that_was_committed(
     assert child.wait() == -signal.SIGKILL
     there = known(path, "w", len(committed) + 100)
     assert set(committed) <= set(there) and len(there) <= len(committed) + 1
-    assert all(texts == [f"w 답 {n}"] for n, texts in there.items())
+    assert all(texts == (f"w 답 {n}",) for n, texts in there.items())
     with sqlite3.connect(path) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     db.close()
@@ -203,7 +216,7 @@ def test_a_file_that_is_corrupt_inside_is_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "memory.sqlite"
     units = [unit(f"text {i}") for i in range(500)]
     with Memory(path) as memory:
-        memory.put([(unit_key(u, POLICY), u, ["답" * 50], False) for u in units], "m")
+        memory.put([Kept(unit_key(u, POLICY), u, ["답" * 50]) for u in units], POLICY)
     data = path.read_bytes()
     path.write_bytes(data[:4096] + b"\xff" * (len(data) - 4096))
     with pytest.raises(UserError, match=r"memory\.sqlite"), Memory(path) as memory:
@@ -238,3 +251,64 @@ def test_a_folder_in_the_files_place_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "memory.sqlite").mkdir()
     with pytest.raises(UserError, match="cannot be used"):
         Memory(tmp_path / "memory.sqlite")
+
+
+def test_units_that_are_too_long_are_noted(tmp_path: Path) -> None:
+    """Into pieces of how many characters they go is found again, the last word counts."""
+    path = tmp_path / "memory.sqlite"
+    with Memory(path) as memory:
+        memory.put_divided("long", 9000)
+        memory.put_divided("long", 4000)
+    with Memory(path) as memory:
+        assert memory.divided(["long", "short"]) == {"long": 4000}
+
+
+def test_a_request_is_kept_with_what_it_brought(tmp_path: Path) -> None:
+    """Both are there or neither; a request that brought nothing is kept as well."""
+    path = tmp_path / "memory.sqlite"
+    request = Request("m", 2, Usage(1, 30, 20), 1.5, Usage(1, 25, 22), 0.001)
+    with Memory(path) as memory:
+        memory.put([Kept("a", unit("one"), ["하나"])], POLICY, request)
+        memory.put([], POLICY, Request("m", 1, Usage(1), 0.5))
+        with pytest.raises(TypeError):
+            memory.put([Kept("b", unit("two"), [object()])], POLICY, request)  # type: ignore[list-item]
+        rows = list(memory.records("SELECT * FROM requests ORDER BY id"))
+    assert [(r["units"], r["prompt_tokens"], r["estimated_completion_tokens"]) for r in rows] == [
+        (2, 30, 22),
+        (1, 0, 0),
+    ]
+    assert [r["cost_usd"] for r in rows] == [0.001, None]
+
+
+def test_a_use_is_noted_once_a_day(tmp_path: Path) -> None:
+    """What is found counts as used today, once the file is closed or written to."""
+    path = tmp_path / "memory.sqlite"
+    day = "SELECT coalesce(day, date(made)) = CURRENT_DATE FROM units LEFT JOIN uses USING (seq)"
+    with Memory(path) as memory:
+        keys = [put(memory, unit(text), "답") for text in ("one", "two", "three")]
+        with memory.writing() as db:
+            db.execute("UPDATE units SET made = '2020-01-01 00:00:00'")
+    with Memory(path) as memory:
+        memory.get(keys[:1])
+    with Memory(path) as memory:
+        assert [row[0] for row in memory.rows(f"{day} ORDER BY seq")] == [1, 0, 0]
+        memory.get(keys[:2])
+        put(memory, unit("four"), "넷")
+        assert [row[0] for row in memory.rows(f"{day} ORDER BY seq")] == [1, 1, 0, 1]
+        assert memory.rows("SELECT count(*) FROM uses").__next__() == (2,)
+
+
+def test_a_file_that_another_process_holds_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A memory that stays locked is not called broken: nobody is told to move it away."""
+    monkeypatch.setattr("hret_agents.translate.memory.WAIT", 0.05)
+    path = tmp_path / "memory.sqlite"
+    with (
+        Memory(path) as memory,
+        Memory(path) as other,
+        memory.writing(),
+        pytest.raises(UserError) as said,
+    ):
+        put(other, unit("one"), "하나")
+    assert "another process" in said.value.hint and "move" not in said.value.hint
