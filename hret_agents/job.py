@@ -19,7 +19,13 @@ class PortJob:
         dataset: a Hub id, a local file or folder, or "sample".
         subsets, splits: what to port; no split means all of them.
         model: the translator: a model's name, `openai:NAME`, `memory` or `memory:FILE`.
+        rpm, tpm: most requests and tokens a minute.
+        max_cost: USD that this run may spend; it stops before the request that might exceed it.
+        batch: translate through the Batch API.
+        suggestions: show the model similar texts that were translated before.
         plan: a plan file to go by.
+        glossary: a CSV or JSON file of terms; they stand over the plan's own.
+        register, style: over the plan's: formal, polite or plain Korean; a sentence for the prompt.
         limit: the first so many rows of each split.
         output_dir: where the port's folder goes.
         push, public, repo_id, accept_license: publishing.
@@ -39,7 +45,15 @@ class PortJob:
     concurrency: int | None = None
     batch_size: int | None = None
     max_retries: int | None = None
+    rpm: float | None = None
+    tpm: float | None = None
+    max_cost: float | None = None
+    batch: bool = False
+    suggestions: bool = True
     plan: Path | None = None
+    glossary: Path | None = None
+    register: str | None = None
+    style: str | None = None
     keep_columns: bool = False
     limit: int | None = None
     output_dir: Path = Path("generated_datasets")
@@ -87,7 +101,8 @@ class PortResult(Mapping[str, Any]):
     Paths are absolute. `module_path` is None when no row passed. `rows` counts `total`, `passed`,
     `failed`, `graded` (passed rows whose right answer is known), `from_memory` (answered without a
     request), and `kept_cells` (in the target language already). `checks` counts findings by id,
-    `usage` what this run spent; `cost_usd` is None where the model's price is unknown.
+    `usage` what this run spent and `estimated` what its requests were thought to cost, by the dry
+    run's formula; `cost_usd` is None where the model's price is unknown.
     `evaluations` holds metrics by model, or an "error".
     """
 
@@ -108,6 +123,7 @@ class PortResult(Mapping[str, Any]):
     usage: dict[str, int]
     cost_usd: float | None
     seconds: float
+    estimated: dict[str, int] = field(default_factory=dict)
     repo_id: str | None = None
     url: str | None = None
     evaluations: dict[str, Any] = field(default_factory=dict)

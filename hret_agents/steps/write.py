@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +14,12 @@ from hret_agents.card import card
 from hret_agents.job import Listener, Stage
 from hret_agents.module.expect import expectations
 from hret_agents.module.spec import spec_of
+from hret_agents.steps.snapshot import forget
 from hret_agents.steps.state import Port, Splits
+from hret_agents.translate.write import rows_of
 from llm_eval.dataset import ports
 from llm_eval.dataset.render import render
-from llm_eval.dataset.spec import MANIFEST, MODULE, Manifest
+from llm_eval.dataset.spec import MANIFEST, MODULE, Manifest, SplitRecord
 from llm_eval.dataset.verify import verify
 from llm_eval.errors import UserError
 
@@ -44,23 +47,9 @@ def write_module(port: Port, listener: Listener) -> Port:
     )
     code = render(spec)
     (port.work / MODULE).write_text(code, encoding="utf-8")
-    parts = (
-        (
-            subset,
-            split,
-            record.passed,
-            expectations(_files(port.work, subset, record.files), port.plan),
-        )
-        for subset, by_split in splits.items()
-        for split, record in by_split.items()
-    )
-    verdict = verify(port.work / MODULE, port.slug, parts)
-    if not verdict.ok:
-        raise ModuleError(
-            f"the dataset module does not hold: {verdict.reason}",
-            hint="its plan's task may not fit the data: edit "
-            f"{port.work / 'plan.yaml'} and pass it by --plan; nothing is paid twice",
-        )
+    for subset, by_split in splits.items():
+        for split, record in by_split.items():
+            _verify(port, subset, split, record)
     manifest = Manifest(
         slug=port.slug,
         source=port.source.name,
@@ -83,6 +72,34 @@ def write_module(port: Port, listener: Listener) -> Port:
     (port.work / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     (port.work / "README.md").write_text(card(manifest, port.plan), encoding="utf-8")
     return _in_place(replace(port, manifest=manifest))
+
+
+def _verify(port: Port, subset: str, split: str, record: SplitRecord) -> None:
+    """Run the module on a split. One of several files is verified a file at a time, beside a copy
+    of the module: a module may hold all its rows in memory.
+
+    Raises:
+        ModuleError: it does not do what it must on some row.
+    """
+    files = _files(port.work, subset, record.files)
+    for file in files:
+        with tempfile.TemporaryDirectory(prefix="hret-verify-") as folder:
+            module = port.work / MODULE
+            if len(files) > 1:
+                beside = Path(folder, "data", subset)
+                beside.mkdir(parents=True)
+                (beside / f"{split}-00000-of-00001.parquet").symlink_to(file)
+                module = Path(shutil.copy2(module, folder))
+            rows = rows_of(file)
+            part = subset, split, rows, expectations([file], port.plan)
+            verdict = verify(module, port.slug, [part])
+        if not verdict.ok:
+            where = f" ({file.name})" if len(files) > 1 else ""
+            raise ModuleError(
+                f"the dataset module does not hold: {verdict.reason}{where}",
+                hint="its plan's task may not fit the data: edit "
+                f"{port.work / 'plan.yaml'} and pass it by --plan; nothing is paid twice",
+            )
 
 
 def _with_kept(port: Port) -> Splits:
@@ -119,6 +136,7 @@ def _in_place(port: Port) -> Port:
         port.folder.rename(aside)
     port.work.rename(port.folder)
     shutil.rmtree(aside, ignore_errors=True)
+    forget(port)
     ports.remember_root(port.folder.parent)
     return port
 

@@ -1,20 +1,23 @@
 """A chat model as translator: packs of rows as JSON, by id, structured where the server can.
 
-`encode` and `decode` are pure and stand beside each other; what is sent goes through the one
-`Transport`. A reply is taken id by id: what is valid in it counts, whatever else it holds.
+What is sent goes through the one `Transport`; replies are read by `hret_agents.translate.reply`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hret_agents.translate.base import Ask, Reply
-from hret_agents.translate.masks import mask, unmask
+from hret_agents.money import Budget, cost, rates_of
+from hret_agents.tokens import Meter
+from hret_agents.translate.base import Answer, Ask
+from hret_agents.translate.masks import mask
+from hret_agents.translate.reply import decode
 from llm_eval import prompts
-from llm_eval.errors import BackendError
+from llm_eval.errors import BackendError, UserError
 from llm_eval.models.openai import reply_text
 from llm_eval.models.transport import Transport
 from llm_eval.records import Failure, Usage
@@ -40,6 +43,12 @@ LANGUAGES = {
     "tr": "Turkish",
     "pl": "Polish",
 }
+REGISTERS = {
+    None: "formal (합니다체)",
+    "formal": "formal (합쇼체, -습니다)",
+    "polite": "polite (해요체, -아요)",
+    "plain": "plain (해라체, -다)",
+}
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -63,167 +72,241 @@ FORMAT = {
     "type": "json_schema",
     "json_schema": {"name": "translations", "strict": True, "schema": SCHEMA},
 }
+OPTIONAL: dict[str, Any] = {"temperature": 0, "response_format": FORMAT}
+LIMITS = ("max_tokens", "max_completion_tokens")  # of a reply; the older name is known by more
+PATH = "/chat/completions"
+MARGIN, LEAST = 4, 500  # a reply may be so many times the estimate, and tokens more, under a budget
+_AT_MOST = re.compile(r"at most (\d+)")
 
 
 class ChatTranslator:
-    """Translates by an OpenAI-compatible chat endpoint."""
+    """Translates by an OpenAI-compatible chat endpoint.
+
+    Args:
+        register: `formal`, `polite` or `plain` Korean; style: a sentence for the prompt.
+        budget: reserved from before each request; without one nothing is limited.
+    """
 
     paid = True
+    window = 20_000
+    patient = False
 
     def __init__(
-        self, transport: Transport, model: str, source_lang: str, target_lang: str
+        self,
+        transport: Transport,
+        model: str,
+        source_lang: str,
+        target_lang: str,
+        register: str | None = None,
+        style: str = "",
+        *,
+        budget: Budget | None = None,
     ) -> None:
-        self.transport, self.model = transport, model
-        self.name = model
-        names = {"source_lang": source_lang, "target_lang": target_lang}
-        self.policy: Mapping[str, str] = {
-            "model": model,
-            "prompt": prompts.version(PROMPT),
-            "temperature": "0",
-            **names,
-        }
-        self.system = prompts.rendered(
-            PROMPT, **{key: LANGUAGES.get(lang, lang) for key, lang in names.items()}
-        )
-        self._optional: dict[str, Any] = {"temperature": 0, "response_format": FORMAT}
+        self.transport, self.model, self.name, self.budget = transport, model, model, budget
+        self.policy: Mapping[str, str] = policy_of(model, source_lang, target_lang, register, style)
+        self.system = system_prompt(source_lang, target_lang, register, style)
+        self._meter = Meter(target_lang, rates_of(model))
+        self._optional = dict(OPTIONAL)
+        self.limits = list(LIMITS)
+        self._longest: int | None = None
 
     @property
     def usage(self) -> Usage:
         """Requests and tokens so far."""
         return self.transport.usage
 
-    def room(self, packs: int) -> bool:
+    @property
+    def width(self) -> int:
         """As many packs as the limiter lets through."""
-        return packs < int(self.transport.limiter.limit)
+        return int(self.transport.limiter.limit)
+
+    @property
+    def slots(self) -> float:
+        """What the limiter has seen of the server, or else takes it for."""
+        limiter = self.transport.limiter
+        return limiter.slots or limiter.limit
+
+    @property
+    def trying(self) -> bool:
+        """Is the limiter still finding out?"""
+        return self.transport.limiter.trying
+
+    def expected(self, asks: Sequence[Ask]) -> Usage:
+        """What a request for `asks` is estimated to cost, by the dry run's formula."""
+        return self._meter.request(
+            self.system,
+            [(ask.unit.texts, ask.because, ask.like) for ask in asks],
+            _terms(asks),
+        )
+
+    def cost(self, usage: Usage) -> float | None:
+        """USD for `usage`; None where the model's price is unknown."""
+        return cost(self.model, usage)
+
+    def flush(self) -> None:
+        """Nothing is collected: every pack goes out at once."""
 
     async def check(self) -> None:
         """Does the endpoint answer, and take the key?"""
         await self.transport.check(self.model)
 
-    async def close(self) -> None:
+    async def close(self, *, finished: bool = False) -> None:
         """Close the connections."""
         await self.transport.close()
 
-    async def translate(self, asks: Sequence[Ask]) -> list[Reply]:
-        """One request for all of `asks`; what the transport gives up on fails all of them."""
+    async def translate(self, asks: Sequence[Ask]) -> Answer:
+        """One request for all of `asks`; what the transport gives up on fails all of them.
+
+        Raises:
+            UserError: no retry can help, or the budget has no room for this request.
+        """
+        started, usage = time.monotonic(), Usage()
+        payload, spans = self._prepared(asks)
+        try:
+            body = await self._send(payload, asks)
+            usage = Usage.of(body)
+            text, finish = reply_text(body)
+            replies = tuple(decode(text, finish, spans))
+        except BackendError as e:
+            replies = (Failure.of(e, "translate"),) * len(asks)
+        return Answer(replies, usage, time.monotonic() - started)
+
+    def payload(self, asks: Sequence[Ask]) -> dict[str, Any]:
+        """The body of the request for `asks`, as it would be sent now; without a budget's limit."""
+        return self._prepared(asks)[0] | self._optional
+
+    def without_parameter(self, error: BackendError) -> bool:
+        """Leave out from now on what the server refused. False: it refused nothing of that kind."""
+        refused = [p for p in OPTIONAL if is_about(error, p)]
+        for parameter in refused:
+            self._optional.pop(parameter, None)
+        return bool(refused)
+
+    def _prepared(self, asks: Sequence[Ask]) -> tuple[dict[str, Any], list[list[list[str]]]]:
         content, spans = encode(asks)
         messages = [
             {"role": "system", "content": self.system},
             {"role": "user", "content": content},
         ]
-        try:
-            text, finish = reply_text(await self._send({"model": self.model, "messages": messages}))
-        except BackendError as e:
-            return [Failure.of(e, "translate")] * len(asks)
-        return decode(text, finish, spans)
+        return {"model": self.model, "messages": messages}, spans
 
-    async def _send(self, payload: dict[str, Any]) -> Mapping[str, Any]:
+    async def _send(self, payload: dict[str, Any], asks: Sequence[Ask]) -> Mapping[str, Any]:
         """Send; a parameter that this server refuses is left out from then on."""
         while True:
-            optional = dict(self._optional)
+            more = dict(self._optional)
             try:
-                return await self.transport.post("/chat/completions", payload | optional)
+                if self.budget is None:
+                    return await self.transport.post(PATH, payload | more)
+                more[self.limits[0]] = limit = self.limit_of(asks)
+                return await self._within(self.budget, payload | more, limit)
             except BackendError as e:
-                refused = [p for p in optional if e.kind == "bad_request" and _is_about(e, p)]
-                if not refused:
+                refused = next((p for p in more if is_about(e, p)), None)
+                if refused is None:
                     raise
-                self._optional.pop(refused[0], None)
+                if not self.without_parameter(e):
+                    self.limit_refused(refused, more[refused], e)
+
+    async def _within(
+        self, budget: Budget, payload: Mapping[str, Any], limit: int
+    ) -> Mapping[str, Any]:
+        """Send what the budget has room for at its worst: every byte a token, the longest reply."""
+        size = len(json.dumps(payload, ensure_ascii=False).encode())
+        async with budget.reserved(Usage(1, size, limit)) as reserved:
+            body = await self.transport.post(PATH, payload, lost=reserved.lost)
+            reserved.told(Usage.of(body))
+            return body
+
+    def limit_of(self, asks: Sequence[Ask]) -> int:
+        """Tokens that a reply may have, so that the worst case is known."""
+        limit = MARGIN * self.expected(asks).completion_tokens + LEAST
+        return limit if self._longest is None else min(limit, self._longest)
+
+    def limit_refused(self, name: str, limit: int, error: BackendError) -> None:
+        """A smaller limit, or another name for it.
+
+        Raises:
+            UserError: the server takes none, so that no budget can be kept.
+        """
+        most = _AT_MOST.search(error.message)
+        if most and int(most[1]) < limit:
+            self._longest = int(most[1])
+        elif len(self.limits) > 1 or name != self.limits[0]:
+            self.limits = [n for n in self.limits if n != name]
+        else:
+            raise UserError(
+                "the server takes no limit on a reply's length, so --max-cost cannot be kept: "
+                f"{error.message}",
+                hint="leave --max-cost out",
+            )
 
 
-def _is_about(error: BackendError, parameter: str) -> bool:
+def is_about(error: BackendError, parameter: str) -> bool:
+    if error.kind != "bad_request":
+        return False
     return error.param == parameter if error.param else parameter in error.message
 
 
+def policy_of(
+    model: str, source_lang: str, target_lang: str, register: str | None = None, style: str = ""
+) -> dict[str, str]:
+    """What a translation depends on besides the text: it stands in the memory's keys."""
+    policy = {
+        "model": model,
+        "prompt": prompts.version(PROMPT),
+        "temperature": "0",
+        "source_lang": source_lang,
+        "target_lang": target_lang,
+    }
+    said = {"register": register, "style": _one_line(style)}
+    return policy | {key: value for key, value in said.items() if value}
+
+
+def system_prompt(
+    source_lang: str, target_lang: str, register: str | None = None, style: str = ""
+) -> str:
+    """The system prompt: one text for all requests of a run."""
+    return prompts.rendered(
+        PROMPT,
+        source_lang=LANGUAGES.get(source_lang, source_lang),
+        target_lang=LANGUAGES.get(target_lang, target_lang),
+        register=REGISTERS[register] if target_lang == "ko" else "",
+        style=_one_line(style),
+    )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
 def encode(asks: Sequence[Ask]) -> tuple[str, list[list[list[str]]]]:
-    """The user message, and each text's protected spans by row."""
+    """The user message, and each text's protected spans by row. Rows are numbered from 1."""
     rows, spans = [], []
     for number, ask in enumerate(asks, 1):
         masked = [mask(text) for text in ask.unit.texts]
         row: dict[str, Any] = {"id": number, "t": [text for text, _ in masked]}
         if ask.because:
             row["because"] = ask.because
+        if like := [pair for pair in map(_example, ask.like) if pair]:
+            row["like"] = like
         rows.append(row)
         spans.append([found for _, found in masked])
-    return json.dumps({"rows": rows}, ensure_ascii=False, separators=(",", ":")), spans
+    terms = [[term, text.split("|")[0].strip()] for term, text in _terms(asks)]
+    message = {"terms": terms, "rows": rows} if terms else {"rows": rows}
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":")), spans
 
 
-def decode(text: str, finish: str | None, spans: Sequence[Sequence[Sequence[str]]]) -> list[Reply]:
-    """What a reply holds for each row: its texts with the spans put back, or why not."""
-    if finish == "length":
-        missing = _failed("finish_reason", "the reply was cut at the length limit")
-    else:
-        missing = _failed("json_ids", "its id is missing from the reply")
-    rows = _rows(text)
-    if rows is None and finish != "length":
-        missing = _failed("malformed", "the reply is no JSON of the shape asked for")
-    by_id: dict[int, list[Any]] = {}
-    for row in rows or ():
-        number = row.get("id") if isinstance(row, dict) else None
-        if isinstance(number, int) and not isinstance(number, bool):
-            by_id.setdefault(number, []).append(row.get("t"))
-    return [_texts(by_id[i], found) if i in by_id else missing for i, found in enumerate(spans, 1)]
+def _terms(asks: Sequence[Ask]) -> list[tuple[str, str]]:
+    return sorted({pair for ask in asks for pair in ask.terms})
 
 
-def _rows(text: str) -> list[Any] | None:
-    """The rows of a reply; of a broken one, those that are whole; None if there are none."""
-    loose = []
-    for found in objects_in(text):
-        if isinstance(found.get("rows"), list):
-            return list(found["rows"])
-        if "id" in found and "t" in found:
-            loose.append(found)
-    return loose or None
-
-
-def _texts(given: Sequence[Any], spans: Sequence[Sequence[str]]) -> Reply:
-    if len(given) != 1:
-        return _failed("json_ids", "its id stands twice in the reply")
-    texts = given[0]
-    if not isinstance(texts, list) or not all(isinstance(t, str) and _whole(t) for t in texts):
-        return _failed("malformed", "its texts are no list of texts")
-    if len(texts) != len(spans):
-        return _failed("list_len", f"{len(spans)} texts were sent and {len(texts)} came back")
-    whole = [unmask(t, s) for t, s in zip(texts, spans, strict=True)]
-    if None in whole:
-        place = whole.index(None)
-        return _failed("placeholder_multiset", _marks_fault(place + 1, len(spans[place])))
-    return tuple(t for t in whole if t is not None)
-
-
-def _marks_fault(place: int, count: int) -> str:
-    if not count:
-        return f"text {place} must hold no mark like ⟦1⟧"
-    return f"text {place} must hold each of the marks ⟦1⟧ to ⟦{count}⟧ once"
-
-
-def _whole(text: str) -> bool:
-    """Half a character (a lone surrogate) can be written nowhere."""
-    return not any("\ud800" <= c <= "\udfff" for c in text)
-
-
-def _failed(kind: str, message: str) -> Failure:
-    return Failure(where="translate", kind=kind, message=message, retryable=True)
-
-
-def json_in(text: str) -> Any:
-    """The first JSON object in a reply, fences and words around it aside; None if there is none.
-
-    >>> json_in('Here you are:\\n```json\\n{"rows": []}\\n```')
-    {'rows': []}
-    """
-    return next(objects_in(text), None)
-
-
-def objects_in(text: str) -> Iterator[dict[str, Any]]:
-    """The JSON objects in a reply, one after another; of a broken one, the whole ones in it."""
-    text = re.sub(r"<think>.*?</think>", "", text, flags=re.DOTALL)
-    start = text.find("{")
-    while start >= 0:
-        try:
-            found, end = json.JSONDecoder().raw_decode(text, start)
-            yield found
-        except ValueError:
-            end = start + 1
-        except RecursionError:
-            return
-        start = text.find("{", end)
+def _example(pair: tuple[str, str]) -> list[str] | None:
+    """A text and its translation with the same marks; None where they do not hold the same."""
+    source, translation = pair
+    masked, spans = mask(source)
+    parts, marks = mask(translation)
+    if sorted(spans) != sorted(marks):
+        return None
+    places = {span: f"⟦{number}⟧" for number, span in enumerate(spans, 1)}
+    for number, span in sorted(enumerate(marks, 1), reverse=True):
+        parts = parts.replace(f"⟦{number}⟧", places[span].replace("⟦", "\0"))
+    return [masked, parts.replace("\0", "⟦")]

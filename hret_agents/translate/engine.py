@@ -8,45 +8,32 @@ number of times. There is no barrier: a pack starts whenever the translator has 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from hret_agents.translate.base import Ask, Reply, Translator
-from hret_agents.translate.checks import Finding, check_unit
-from hret_agents.translate.memory import Memory, unit_key
+from hret_agents.checks import Rules, check_unit
+from hret_agents.plan.glossary import Glossary
+from hret_agents.translate.base import Answer, Ask, Reply, Translator
+from hret_agents.translate.jobs import Flow, Job, Outcome, Pack
+from hret_agents.translate.memory import Entry, Kept, Memory, Request, unit_key
+from hret_agents.translate.packing import PACK_CHARS, Packer
+from hret_agents.translate.split import LEAST_CHARS, PIECE_CHARS, divided
+from hret_agents.translate.suggest import Suggestions
 from hret_agents.translate.units import Unit
 from llm_eval.errors import RETRYABLE, UserError
-from llm_eval.records import Failure
+from llm_eval.records import Failure, Usage
 
-WINDOW = 20_000  # rows read ahead of the first unfinished one
-FEED = 256  # rows looked up in the memory at a time
-PACK_CHARS = 6_000  # source characters in one request
+__all__ = ["Engine", "Outcome"]
+
+FEED = 64  # rows looked up in the memory at a time
+AT_ONCE = 512  # rows read before replies and outcomes have their turn
+AHEAD = 2_048  # rows that wait to be sent, at least, while more can be read
 GIVE_UP_AFTER = 5  # packs in a row that the transport gave up on, with none between that came back
 GRACE = 8.0  # seconds that packs under way are given after a Ctrl-C
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a unit: texts and flags, or the failure. `asked`: it was sent this time."""
-
-    texts: tuple[str, ...] | None
-    findings: tuple[Finding, ...] = ()
-    failure: Failure | None = None
-    asked: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class _Job:
-    """A unit on its way. `unchanged`: the model was told that a text came back as it was."""
-
-    unit: Unit
-    key: str
-    because: str = ""
-    tries: int = 0
-    unchanged: bool = False
-    outcome: Outcome | None = None
+EXAMPLES = 2  # similar texts sent along with a row
+SOFT = ("glossary",)  # flags that are worth asking again for, once
+_ASKED_AGAIN = ("refusal", "content_filter", "bad_request", "malformed")
 
 
 @dataclass(slots=True)
@@ -54,18 +41,25 @@ class Engine:
     """Translates streams of units with one translator and one memory.
 
     Args:
-        lang: the target language.
-        choices: the leaves whose texts must stay different from one another.
+        rules: what replies are checked by.
         batch_size: most units in a request.
         max_retries: how often a unit is asked again after a reply that was not good enough.
+        glossary: terms to be translated as it says.
+        suggestions: earlier translations, offered to the model as examples.
+        progress: told how many units are done, in whatever order, and how many of them failed.
     """
 
     translator: Translator
     memory: Memory
-    lang: str
-    choices: Sequence[str] = ()
+    rules: Rules
     batch_size: int = 10
     max_retries: int = 3
+    glossary: Glossary | None = None
+    suggestions: Suggestions | None = None
+    progress: Callable[[int, int], None] = lambda done, failed: None
+    estimated: Usage = field(default=Usage(), init=False)
+    _done: int = field(default=0, init=False)
+    _failed: int = field(default=0, init=False)
     _failing: int = field(default=0, init=False)
     _ending: bool = field(default=False, init=False)
 
@@ -73,155 +67,319 @@ class Engine:
         """The outcome of each unit, in order.
 
         Raises:
-            UserError: the key was refused, or the server stopped answering. What was answered by
-                then is in the memory.
+            UserError: the key was refused, the money is spent, or the server stopped answering.
+                What was answered by then is in the memory.
         """
-        source = iter(units)
-        order: deque[_Job] = deque()
-        live: dict[str, _Job] = {}
-        queue: deque[_Job] = deque()
-        again: deque[_Job] = deque()
-        under_way: dict[asyncio.Task[list[Reply]], list[_Job]] = {}
-        fed = True
+        flow = Flow(iter(units), Packer(self.batch_size))
         try:
             while True:
-                while fed and len(order) < WINDOW and len(queue) < 4 * FEED:
-                    fed = self._feed(source, order, live, queue)
-                while (again or queue) and self.translator.room(len(under_way)):
-                    pack = self._pack(again or queue)
-                    asks = [Ask(job.unit, job.because) for job in pack]
-                    under_way[asyncio.create_task(self.translator.translate(asks))] = pack
-                while order and (outcome := order[0].outcome) is not None:
-                    job = order.popleft()
-                    live.pop(job.key, None)
+                more = self._advance(flow)
+                while flow.order and (outcome := flow.order[0].outcome) is not None:
+                    job = flow.order.popleft()
+                    flow.live.pop(job.key, None)
                     job.outcome = replace(outcome, asked=False)  # an equal row was not sent
                     yield outcome
-                if not under_way:
-                    if not fed and not order:
-                        return
-                    continue
-                done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-                self._take(done, under_way, again)
+                if flow.ended and not flow.order:
+                    return
+                if more:
+                    await asyncio.sleep(0)
+                elif flow.under_way and not flow.done:
+                    self.translator.flush()
+                    await flow.wake.wait()
+                flow.wake.clear()
+                self._take(flow)
         finally:
-            await self._keep(under_way, again)
+            await self._keep(flow)
 
-    async def _keep(
-        self, under_way: dict[asyncio.Task[list[Reply]], list[_Job]], again: deque[_Job]
-    ) -> None:
+    async def _keep(self, flow: Flow) -> None:
         """Stopping early, whatever for: what is being answered has been paid for, so keep it."""
-        if not under_way:
+        if not flow.under_way:
             return
         self._ending = True
         try:
-            done, _ = await asyncio.wait(under_way, timeout=GRACE)
-            self._take({t for t in done if t.exception() is None}, under_way, again)
+            grace = 0.0 if self.translator.patient else GRACE
+            done, _ = await asyncio.wait(flow.under_way, timeout=grace)
+            flow.done = [task for task in done if task.exception() is None]
+            self._take(flow)
         finally:
-            for task in under_way:
+            for task in flow.under_way:
                 task.cancel()
 
-    def _feed(
-        self, source: Iterator[Unit], order: deque[_Job], live: dict[str, _Job], queue: deque[_Job]
-    ) -> bool:
+    def _advance(self, flow: Flow) -> bool:
+        """Read on, and start what there is room for; False when there is nothing to do but wait."""
+        width = self.translator.width
+        more = self._read(flow, width)
+        while len(flow.under_way) < width and (flow.again or flow.packer):
+            if more and not flow.again and len(flow.packer) < width * self.batch_size:
+                return True  # how much there is decides how it is packed
+            self._start(flow)
+        return more
+
+    def _read(self, flow: Flow, width: int) -> bool:
+        """Read enough to see whether the end is near; True when it should go on."""
+        for _ in range(AT_ONCE // FEED):
+            if flow.ended or len(flow.order) >= self.translator.window:
+                return False
+            if len(flow.packer) >= max(AHEAD, 2 * width * self.batch_size):
+                return False
+            if not self._feed(flow):
+                flow.ended = True
+                flow.packer.close()
+                return False
+        return True
+
+    def _feed(self, flow: Flow) -> bool:
         """Read some units on; False when there are no more."""
-        batch = list(islice(source, FEED))
-        keys = [unit_key(unit, self.translator.policy) for unit in batch]
-        known = self.memory.get(list(dict.fromkeys(keys))) if self.translator.paid else {}
-        for unit, key in zip(batch, keys, strict=True):
-            job = live.get(key)
+        batch = list(islice(flow.source, FEED))
+        fresh: dict[str, Job] = {}
+        for unit in batch:
+            terms = self.glossary.occurring(unit.texts) if self.glossary else ()
+            key = unit_key(unit, self.translator.policy, terms)
+            job = flow.live.get(key)
             if job is None:
-                job = live[key] = _Job(unit, key)
-                if not unit.segments:
-                    job.outcome = Outcome(())
-                elif key in known:
-                    job.outcome = self._known(unit, *known[key])
-                if job.outcome is None:
-                    queue.append(job)
-            order.append(job)
+                job = flow.live[key] = fresh[key] = Job(unit, key, terms)
+            job.rows += 1
+            if job.outcome is not None:
+                self._count(job.outcome, 1)
+            flow.order.append(job)
+        self._settle(fresh.values())
+        self._look_up([job for job in fresh.values() if job.outcome is None])
+        too_long = self.memory.divided([k for k, job in fresh.items() if job.outcome is None])
+        for job in fresh.values():
+            if job.outcome is None:
+                most = too_long.get(job.key, PIECE_CHARS if job.size > PACK_CHARS else 0)
+                if not (most and self._divide(flow, job, most)):
+                    flow.packer.add(job)
+            else:
+                self._count(job.outcome, job.rows)
+        self.progress(self._done, self._failed)
         return len(batch) == FEED
 
-    def _known(self, unit: Unit, texts: Sequence[str], insisted: bool) -> Outcome | None:
-        """What the memory knows, if it passes today's checks."""
-        found = check_unit(unit, texts, self.lang, self.choices, allow_unchanged=insisted)
-        if any(f.severity == "gate" for f in found):
-            return None
-        return Outcome(tuple(texts), tuple(found))
+    def _count(self, outcome: Outcome, rows: int) -> None:
+        self._done += rows
+        self._failed += rows * (outcome.texts is None)
 
-    def _pack(self, waiting: deque[_Job]) -> list[_Job]:
-        """The next units of one request: few enough, short enough, and fewer each time anew."""
-        tries = waiting[0].tries
+    def _settle(self, jobs: Iterable[Job]) -> None:
+        """Give units the texts that humans have translated; done is what has no other."""
+        jobs = list(jobs)
+        texts = {text for job in jobs for text in job.unit.texts}
+        locked = self.memory.locked(texts, self.rules.lang) if texts else {}
+        for job in jobs:
+            if locked:
+                known = enumerate(job.unit.texts)
+                job.settled = {place: locked[text] for place, text in known if text in locked}
+            if len(job.settled) == len(job.unit.segments):
+                job.outcome = self._accepted(job, job.unit.texts)
+
+    def _look_up(self, jobs: Sequence[Job]) -> None:
+        """What the memory knows is done, if it passes today's checks."""
+        if not self.translator.paid:
+            return
+        known = self.memory.get([job.key for job in jobs])
+        for job in jobs:
+            if entry := known.get(job.key):
+                job.outcome = self._known(job, entry)
+
+    def _known(self, job: Job, entry: Entry) -> Outcome | None:
+        job.told = entry.insisted
+        outcome = self._accepted(job, entry.texts)
+        if outcome.texts is None:
+            job.told = False
+        elif self._wanting(job, outcome):
+            job.because = _soft_faults(outcome)
+            job.good, job.tries, job.told = outcome, 1, True
+            return None
+        return outcome if outcome.texts is not None else None
+
+    def _wanting(self, job: Job, outcome: Outcome) -> bool:
+        """Will a reply do, and yet one more attempt is owed to it?"""
+        return not job.told and job.tries < self.max_retries and bool(_soft_faults(outcome))
+
+    def _accepted(self, job: Job, texts: Sequence[str], *, asked: bool = False) -> Outcome:
+        """The outcome that texts make: a failure if they fail a gate."""
+        texts = job.with_settled(texts)
+        found = check_unit(
+            job.unit, texts, self.rules, terms=job.terms, told=job.told, settled=job.settled
+        )
+        gates = [f for f in found if f.severity == "gate"]
+        if not gates:
+            return Outcome(texts, tuple(found), asked=asked)
+        said = "; ".join(f"{f.path}: {f.message}" if f.path else f.message for f in gates)
+        failure = Failure(where="translate", kind=gates[0].check, message=said)
+        return Outcome(None, tuple(found), failure, asked)
+
+    def _divide(self, flow: Flow, job: Job, most: int) -> bool:
+        """Send a unit in parts; False when it is in one piece already."""
+        parts = divided(job.unit, most)
+        if len(parts) < 2:
+            return False
+        for unit in parts:
+            terms = self.glossary.occurring(unit.texts) if self.glossary else ()
+            key = unit_key(unit, self.translator.policy, terms)
+            job.parts.append(Job(unit, key, terms, whole=job))
+        self._settle(job.parts)
+        self._look_up([part for part in job.parts if part.outcome is None])
+        too_long = self.memory.divided([p.key for p in job.parts if p.outcome is None])
+        for part in job.parts:
+            if part.outcome is None:
+                limit = too_long.get(part.key, 0)
+                if not (limit and self._divide(flow, part, limit)):
+                    flow.packer.add(part)
+        self._assemble(job)
+        return True
+
+    def _assemble(self, job: Job) -> None:
+        """Put a divided unit together once all its parts are done."""
+        texts = job.assembled()
+        if texts is None:
+            return
+        asked = any(part.outcome.asked for part in job.parts if part.outcome)
+        if isinstance(texts, Failure):
+            outcome = Outcome(None, failure=texts, asked=asked)
+        else:
+            job.told = True
+            outcome = self._accepted(job, texts, asked=asked)
+            if outcome.texts is not None and self.translator.paid:
+                self.memory.put([Kept(job.key, job.unit, texts, True)], self.translator.policy)
+        self._finish(job, outcome)
+
+    def _finish(self, job: Job, outcome: Outcome) -> None:
+        job.outcome = outcome
+        self._count(outcome, job.rows)
+        if job.whole is not None:
+            self._assemble(job.whole)
+
+    def _start(self, flow: Flow) -> None:
+        """Send the next pack."""
+        translator = self.translator
+        if flow.again:
+            jobs = self._again(flow)
+        else:
+            jobs = flow.packer.next(translator.slots, trying=translator.trying)
+        asks = [Ask(job.unit, job.key, job.because, job.terms, self._examples(job)) for job in jobs]
+        pack = Pack(jobs, translator.expected(asks))
+        self.estimated += pack.estimated
+        task = asyncio.create_task(translator.translate(asks))
+        flow.under_way[task] = pack
+        task.add_done_callback(flow.came_back)
+
+    def _again(self, flow: Flow) -> list[Job]:
+        """Units to ask again: fewer each time, at last alone."""
+        tries = flow.again[0].tries
         last = 0 < tries == self.max_retries
         most = 1 if last else max(1, self.batch_size >> tries)
-        pack = [waiting.popleft()]
-        size = pack[0].unit.size
-        while waiting and len(pack) < most and waiting[0].tries == tries:
-            size += waiting[0].unit.size
-            if size > PACK_CHARS:
+        pack = [flow.again.popleft()]
+        size = pack[0].size
+        while flow.again and len(pack) < most and flow.again[0].tries == tries:
+            size += flow.again[0].size
+            if size > flow.packer.most:
                 break
-            pack.append(waiting.popleft())
+            pack.append(flow.again.popleft())
         return pack
 
-    def _take(
-        self,
-        done: Iterable[asyncio.Task[list[Reply]]],
-        under_way: dict[asyncio.Task[list[Reply]], list[_Job]],
-        again: deque[_Job],
-    ) -> None:
-        """Settle the jobs of finished packs: accepted, to be asked again, or failed."""
-        for task in sorted(done, key=lambda t: t.exception() is not None):
-            pack = under_way.pop(task)
-            replies = task.result()  # an error that ends the run is raised after the good ones
-            self._watch(replies)
-            good = []
-            for job, reply in zip(pack, replies, strict=True):
-                outcome = self._judged(job, reply, alone=len(pack) == 1)
-                if outcome is None:
-                    again.append(job)
-                elif outcome.texts is not None and self.translator.paid:
-                    good.append((job, outcome))
-                else:
-                    job.outcome = outcome
-            if good:
-                self.memory.put(
-                    ((j.key, j.unit, o.texts or (), j.unchanged) for j, o in good),
-                    self.translator.name,
-                )
-            for job, outcome in good:
-                job.outcome = outcome
+    def _examples(self, job: Job) -> tuple[tuple[str, str], ...]:
+        if self.suggestions is None:
+            return ()
+        found = (self.suggestions.like(text) for text in job.unit.texts)
+        return tuple(islice((pair for pair in found if pair), EXAMPLES))
 
-    def _judged(self, job: _Job, reply: Reply, *, alone: bool) -> Outcome | None:
-        """The outcome that a reply makes, or None to ask again."""
+    def _take(self, flow: Flow) -> None:
+        """Settle the jobs of finished packs: accepted, to be asked again, or failed."""
+        done, flow.done = flow.done, []
+        for task in sorted(done, key=lambda t: t.exception() is not None):
+            pack = flow.under_way.pop(task)
+            answer = task.result()  # an error that ends the run is raised after the good ones
+            self._watch(answer.replies)
+            self._fit(flow, pack, answer.replies)
+            outcomes = [
+                (job, self._judged(flow, job, reply, alone=len(pack.jobs) == 1))
+                for job, reply in zip(pack.jobs, answer.replies, strict=True)
+            ]
+            self._commit(pack, answer, outcomes)
+            for job, outcome in outcomes:
+                if outcome is not None and job.outcome is None:
+                    self._finish(job, outcome)
+        self.progress(self._done, self._failed)
+
+    def _commit(
+        self, pack: Pack, answer: Answer, outcomes: Sequence[tuple[Job, Outcome | None]]
+    ) -> None:
+        """Put what is good into the memory, with the record of the request."""
+        if not self.translator.paid:
+            return
+        kept = []
+        for (job, outcome), reply in zip(outcomes, answer.replies, strict=True):
+            good = outcome.texts is not None if outcome else job.good is not None
+            if good and not isinstance(reply, Failure):
+                kept.append(Kept(job.key, job.unit, reply, job.told and outcome is not None))
+        spent = self.translator.cost(answer.usage)
+        request = Request(
+            self.translator.name,
+            len(pack.jobs),
+            answer.usage,
+            answer.seconds,
+            pack.estimated,
+            spent,
+        )
+        self.memory.put(kept, self.translator.policy, request)
+
+    def _judged(self, flow: Flow, job: Job, reply: Reply, *, alone: bool) -> Outcome | None:
+        """The outcome that a reply makes, or None when the unit is under way again."""
         if isinstance(reply, Failure):
             failure = reply
-            final = not reply.retryable and reply.kind not in (
-                "refusal",
-                "content_filter",
-                "bad_request",
-                "malformed",
-            )
-            final = final or (alone and reply.kind in RETRYABLE)
+            final = not reply.retryable and reply.kind not in _ASKED_AGAIN
+            final = final or (alone and reply.kind in RETRYABLE and not self.translator.patient)
         else:
-            found = check_unit(
-                job.unit, reply, self.lang, self.choices, allow_unchanged=job.unchanged
-            )
-            gates = [f for f in found if f.severity == "gate"]
-            if not gates:
-                return Outcome(reply, tuple(found), asked=True)
-            said = "; ".join(f"{f.path}: {f.message}" for f in gates)
-            failure = Failure(where="translate", kind=gates[0].check, message=said)
-            final = False
-            job.unchanged = any(f.check == "target_script" for f in gates)
+            outcome = self._accepted(job, reply, asked=True)
+            if outcome.failure is None:
+                if not self._wanting(job, outcome):
+                    return outcome
+                job.good = outcome
+                self._ask_again(flow, job, _soft_faults(outcome), told=True)
+                return None
+            failure, final = outcome.failure, False
+            told = any(f.check == "target_script" for f in outcome.findings)
+            job.told = job.told or told
+        if alone and failure.kind == "finish_reason" and self._shortened(flow, job):
+            return job.outcome
         if final or job.tries >= self.max_retries:
-            return Outcome(None, failure=failure, asked=True)
-        job.tries += 1
-        job.because = "" if failure.kind in RETRYABLE else failure.message
+            return job.good or Outcome(None, failure=failure, asked=True)
+        self._ask_again(flow, job, "" if failure.kind in RETRYABLE else failure.message)
         return None
+
+    def _ask_again(self, flow: Flow, job: Job, because: str, *, told: bool = False) -> None:
+        job.tries += 1
+        job.because, job.told = because, job.told or told
+        flow.again.append(job)
+
+    def _shortened(self, flow: Flow, job: Job) -> bool:
+        """A unit alone whose reply was cut twice is sent in pieces from now on."""
+        most = max(LEAST_CHARS, job.size // 2)
+        if job.tries < min(1, self.max_retries) or not self._divide(flow, job, most):
+            return False
+        self.memory.put_divided(job.key, most)
+        return True
+
+    def _fit(self, flow: Flow, pack: Pack, replies: Sequence[Reply]) -> None:
+        """Learn how much fits into a reply: packs larger than any that came back whole shrink."""
+        cut = [isinstance(r, Failure) and r.kind == "finish_reason" for r in replies]
+        if not any(cut):
+            flow.proved = max(flow.proved, pack.size)
+        elif len(replies) > 1 and pack.size > flow.proved:
+            whole = sum(job.size for job, was in zip(pack.jobs, cut, strict=True) if not was)
+            flow.packer.most = max(flow.proved, whole, 2 * LEAST_CHARS)
 
     def _watch(self, replies: Sequence[Reply]) -> None:
         """A server that has gone is told at once, not found out row by row."""
         failures = [r for r in replies if isinstance(r, Failure) and r.kind in RETRYABLE]
         self._failing = self._failing + 1 if len(failures) == len(replies) else 0
-        if self._failing >= GIVE_UP_AFTER and not self._ending:
+        if self._failing >= GIVE_UP_AFTER and not self._ending and not self.translator.patient:
             raise UserError(
                 f"the server stopped answering: {failures[0].message}",
                 hint="what it translated is kept: run the same command again to go on",
             )
+
+
+def _soft_faults(outcome: Outcome) -> str:
+    """What is to be mended in texts that would do."""
+    return "; ".join(f"{f.path}: {f.message}" for f in outcome.findings if f.check in SOFT)

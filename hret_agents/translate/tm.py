@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from hret_agents.translate.base import Ask, Reply
+from hret_agents.translate.base import Answer, Ask, Reply
 from llm_eval.errors import UserError
 from llm_eval.records import Failure, Usage
 
@@ -20,6 +20,11 @@ class MemoryTranslator:
 
     name = "memory"
     paid = False
+    width = 1  # there is nothing to wait for
+    slots = 1.0
+    trying = False
+    window = 20_000
+    patient = False
 
     def __init__(self, target_lang: str, extra: Path | None = None) -> None:
         self.policy: Mapping[str, str] = {"model": "memory"}
@@ -32,19 +37,26 @@ class MemoryTranslator:
         """Nothing is ever spent."""
         return Usage()
 
-    def room(self, packs: int) -> bool:
-        """One pack at a time: there is nothing to wait for."""
-        return packs == 0
+    def expected(self, asks: Sequence[Ask]) -> Usage:
+        """Nothing is ever spent."""
+        return Usage()
+
+    def cost(self, usage: Usage) -> float | None:
+        """Nothing is ever spent."""
+        return 0.0
+
+    def flush(self) -> None:
+        """Nothing is collected."""
 
     async def check(self) -> None:
         """Always usable."""
 
-    async def close(self) -> None:
+    async def close(self, *, finished: bool = False) -> None:
         """Nothing to let go of."""
 
-    async def translate(self, asks: Sequence[Ask]) -> list[Reply]:
+    async def translate(self, asks: Sequence[Ask]) -> Answer:
         """The known translation of each unit."""
-        return [self._one(ask) for ask in asks]
+        return Answer(tuple(self._one(ask) for ask in asks))
 
     def _one(self, ask: Ask) -> Reply:
         for text in ask.unit.texts:

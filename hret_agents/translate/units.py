@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hret_agents.plan.look import STEPS
-from hret_agents.plan.records import Plan, Role
+from hret_agents.plan.records import Plan, Role, Span
 from hret_agents.plan.schema import replaced, values
 from hret_agents.translate.scripts import in_language, worth_translating
 
@@ -31,6 +31,11 @@ class Segment:
     core: str
     before: str = ""
     after: str = ""
+
+    @property
+    def size(self) -> int:
+        """Length of what is sent, in characters."""
+        return len(self.core)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,7 @@ class Unit:
     @property
     def size(self) -> int:
         """Length of the texts, in characters."""
-        return sum(len(s.core) for s in self.segments)
+        return sum(s.size for s in self.segments)
 
 
 def unit_of(row: Mapping[str, Any], plan: Plan) -> tuple[Unit, int]:
@@ -102,6 +107,8 @@ def translated_row(
         out = replaced(out, path, _at(by_place))
     for path in answer_texts(plan):
         out = replaced(out, path, _rederived(row, out, plan))
+    if plan.task.span is not None:
+        out = replaced(out, plan.task.span.start, _realigned(row, out, plan.task.span))
     return dict(out)
 
 
@@ -123,6 +130,25 @@ def _rederived(row: Mapping[str, Any], out: Mapping[str, Any], plan: Plan) -> An
         return new[old.index(value)] if value in old else value
 
     return gold
+
+
+def _realigned(row: Mapping[str, Any], out: Mapping[str, Any], span: Span) -> Any:
+    """Where an extractive answer starts now: of several places the one that it had. An answer that
+    is nowhere keeps its start, for the checks to see."""
+    old, new = ("\0".join(map(str, values(r, span.context))) for r in (row, out))
+    texts = zip(values(row, span.text), values(out, span.text), strict=True)
+
+    def start(place: Any) -> Any:
+        was, now = next(texts, ("", ""))
+        if not isinstance(place, int) or not was or not now or now not in new:
+            return place
+        before = old.count(was, 0, max(place, 0))
+        found = -1
+        for _ in range(min(before, new.count(now) - 1) + 1):
+            found = new.index(now, found + 1)
+        return found
+
+    return start
 
 
 def _choices(row: Mapping[str, Any], plan: Plan) -> Iterator[Any]:

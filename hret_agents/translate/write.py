@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+from hret_agents.checks import Finding
 from hret_agents.plan.records import Plan, keys_of
-from hret_agents.translate.checks import Finding
 from llm_eval.records import Failure
 
 SHARD_ROWS = 100_000
@@ -36,6 +36,7 @@ class SplitWriter:
         self._schema = renamed_features(features, plan).arrow_schema
         self._names = {plan.names.get(n, n): n for n in features}
         touched = [*plan.translated, *(p for p, r in plan.roles.items() if r == "answer_text")]
+        touched += [plan.task.span.start] if plan.task.span else []
         self._touched = {keys_of(path)[0] for path in touched}
         self._shards: list[Path] = []
         self._writer: Any = None
@@ -159,3 +160,10 @@ def tables(data: Any) -> Iterator[Any]:
     arrow = data.with_format("arrow")
     for start in range(0, len(data), BATCH_ROWS):
         yield arrow[start : start + BATCH_ROWS]
+
+
+def rows_of(path: Path) -> int:
+    """How many rows a parquet file has."""
+    import pyarrow.parquet as pq
+
+    return int(pq.read_metadata(path).num_rows)

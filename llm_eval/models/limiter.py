@@ -1,7 +1,8 @@
 """How many requests may be under way, and how fast they may start: one limiter an endpoint.
 
 Room is found by trying (AIMD, as in TCP): it doubles each round trip until the first push-back,
-then grows by one a round trip and halves on a 429 or a timeout (Chiu & Jain 1989). A server that
+then grows by one a round trip and halves on a timeout, or a 429 that no slower pace would have
+avoided (Chiu & Jain 1989). A server that
 queues never pushes back: there, doubling ends when replies take longer and no more of them come
 (the idea of TCP Vegas, Brakmo & Peterson 1995).
 `Retry-After` and rate-limit headers pause everyone who uses the limiter; 429s teach it a pace.
@@ -161,9 +162,15 @@ class Limiter:
             self._halved_at = now
 
     def refused(self, *, started: float, retry_after: float | None = None) -> None:
-        """A 429 of a request begun at `started`: pushed back, and a lesson about the pace."""
-        self.pushed_back(started=started, retry_after=retry_after)
-        self._learned.refused(started, self._clock(), max(self._resume_at, self._clock()))
+        """A 429 of a request begun at `started`: a lesson about the pace, or, when that was kept
+        to, about how many may be under way."""
+        now = self._clock()
+        if retry_after:
+            self.pause(retry_after)
+        if self._learned.refused(started, now, max(self._resume_at, now)):
+            self.pushed_back(started=started)
+        elif self.trying:
+            self._threshold = self.limit
 
     def pause(self, seconds: float) -> None:
         """Nobody starts for so long."""

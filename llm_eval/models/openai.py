@@ -22,6 +22,8 @@ def endpoint_of(
     api_base: str | None = None,
     api_key: str | Secret | None = None,
     concurrency: int | None = None,
+    rpm: float | None = None,
+    tpm: float | None = None,
     max_retries: int | None = None,
     timeout: float = 600.0,
 ) -> Endpoint:
@@ -43,6 +45,8 @@ def endpoint_of(
         api_key=key,
         timeout=timeout,
         concurrency=concurrency,
+        rpm=rpm,
+        tpm=tpm,
         max_retries=found.max_retries if max_retries is None else max_retries,
     )
 

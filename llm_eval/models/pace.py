@@ -60,23 +60,25 @@ class LearnedPace:
             self._grown = now
         return self.pace.reserve(now)
 
-    def refused(self, started: float, now: float, resume_at: float) -> None:
+    def refused(self, started: float, now: float, resume_at: float) -> bool:
         """A request sent at `started` was answered 429, and nobody starts before `resume_at`.
 
         Requests sent before the last lesson, or while what it was about still counts, teach
-        nothing new.
+        nothing new. True when nobody had gone faster than was learned: pace was not the reason.
         """
         if started in self._started:
             self._started.remove(started)
         if started < self._told + WINDOW:
-            return
+            return False
         rate = BELOW * max(1, sum(started - WINDOW < t <= started for t in self._started)) / WINDOW
-        if self.pace is not None and now < self._grown:
-            rate = min(rate, BELOW * self.pace.rate)  # it was not even tried for more
+        held = self.pace is not None and now < self._grown
+        if self.pace is not None and held:
+            rate = min(rate, BELOW * self.pace.rate)
         waiting = now if self.pace is None else self.pace.at
         self.pace = Pace(rate, resume_at if resume_at > now else max(now, waiting))
         self._hold = min(2 * self._hold, 300.0)
         self._told, self._grown = now, now + self._hold
+        return held
 
 
 def reset_after(headers: Mapping[str, str]) -> float:

@@ -13,7 +13,7 @@ import math
 import os
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -77,10 +77,17 @@ class Transport:
     _session: aiohttp.ClientSession | None = field(default=None, repr=False)
     _dice: random.Random = field(default_factory=random.Random, repr=False)
 
-    async def post(self, path: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def post(
+        self,
+        path: str,
+        payload: Mapping[str, Any],
+        *,
+        lost: Callable[[], Awaitable[None]] | None = None,
+    ) -> Mapping[str, Any]:
         """The reply's JSON object; tried again up to `max_retries` times where that may help.
 
         A 429 uses up no attempt as long as others get through: waiting is then all it takes.
+        `lost` is told of every attempt that broke off without saying what it cost.
         """
         body = json.dumps(payload, ensure_ascii=False).encode()
         attempt, seen = 0, self.limiter.successes
@@ -90,6 +97,8 @@ class Transport:
                 self.usage += Usage.of(reply)
                 return reply
             except BackendError as e:
+                if lost is not None and e.sent:
+                    await lost()
                 through = self.limiter.successes
                 waiting = e.kind == "rate_limit" and through > seen
                 if not e.retryable or (attempt == self.endpoint.max_retries and not waiting):
@@ -140,15 +149,17 @@ class Transport:
                 raise BackendError(
                     f"{self._where} did not answer within {self.endpoint.timeout:g} s",
                     kind="timeout",
+                    sent=True,
                 ) from None
             except (aiohttp.ClientError, OSError) as e:
                 raise BackendError(
                     f"{self._where} could not be reached, or broke off ({type(e).__name__})",
                     kind="connection",
+                    sent=not isinstance(e, aiohttp.ClientConnectorError),
                 ) from None
             if status == 429:
                 limiter.refused(started=started, retry_after=_retry_after(headers))
-                raise self._read_error(status, headers, raw)
+                raise self.refusal(status, headers, raw)
             read = self._read(status, headers, raw)
             if body is not None:
                 used = Usage.of(read)
@@ -160,13 +171,14 @@ class Transport:
 
     def _read(self, status: int, headers: Mapping[str, str], raw: bytes) -> Mapping[str, Any]:
         if status >= 400:
-            raise self._read_error(status, headers, raw)
+            raise self.refusal(status, headers, raw)
         body = _parsed(raw)
         if not isinstance(body, dict):
-            raise BackendError(f"{self._where} sent no JSON object", kind="server", status=status)
+            said = f"{self._where} sent no JSON object"
+            raise BackendError(said, kind="server", status=status, sent=True)
         return body
 
-    def _read_error(
+    def refusal(
         self, status: int, headers: Mapping[str, str], raw: bytes
     ) -> BackendError | UserError:
         body = _parsed(raw)

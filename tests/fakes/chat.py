@@ -26,6 +26,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from tests.fakes import chat_protocol as protocol
+from tests.fakes.chat_batch import CHAT, Batches
 from tests.fakes.chat_protocol import Ask, Body, Refused, Scored
 from tests.fakes.faults import (
     ALL,
@@ -37,12 +38,11 @@ from tests.fakes.faults import (
     fits,
     too_many,
 )
-from tests.fakes.translit import asked, translated
+from tests.fakes.translit import asked, terms_asked, translated
 
 __all__ = ["ALL", "ChatServer", "Fault", "Record", "hashed_logprob"]
 
 SENTENCE = "네, 알겠습니다. 정답은 4입니다."
-CHAT = "/v1/chat/completions"
 KEYS = {"authorization", "api-key", "x-api-key"}
 
 
@@ -107,6 +107,12 @@ class ChatServer:
         """The log-prob of a token after a prefix."""
         self.candidates: Sequence[str] = "ABCDEFGHIJ0123456789"
         """The tokens that top_logprobs chooses from, besides the one in the reply."""
+        self.batches = Batches(self._batched, self._answered)
+        """The files and batches; see `chat_batch`."""
+        self.longest: int | None = None
+        """The model's output limit: a longer reply is cut after so many tokens."""
+        self.obeys = True
+        """Does the model translate terms as the request says?"""
         self.peak = 0
         """The most requests in flight at once, those that queue included. A reply that takes no
         time (no `held`, `slow` or `slot_rate`) overlaps with no other."""
@@ -133,10 +139,13 @@ class ChatServer:
         """How many requests an endpoint had."""
         return sum(record.path == f"/v1/{endpoint}" for record in self.requests)
 
-    def sources(self, *, answered: bool = False) -> Counter[str]:
-        """How often each text was sent for translation; `answered`: and replied to with a 200."""
+    def sources(self, *, answered: bool = False, batched: bool = False) -> Counter[str]:
+        """How often each text was sent for translation; `answered`: and replied to with a 200.
+
+        `batched`: what batches hold counts too.
+        """
         seen: Counter[str] = Counter()
-        for record in self.requests:
+        for record in [*self.requests, *(self.batches.requests if batched else ())]:
             if record.path == CHAT and (record.status == 200 or not answered):
                 with suppress(Refused):
                     rows = asked(protocol.messages_of(record.body)) or ()
@@ -148,6 +157,7 @@ class ChatServer:
         self._records.clear()
         self._recent.clear()
         self._plan.reset()
+        self.batches.reset()
         self.peak = self._in_flight
 
     @contextmanager
@@ -187,15 +197,22 @@ class ChatServer:
         await web.SockSite(self._runner, sock, backlog=1024).start()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        start, raw = time.monotonic(), await request.read()
+        start = time.monotonic()
+        upload = request.content_type == "multipart/form-data"
+        raw = b"" if upload else await request.read()
         record = Record(request.path, _parsed(raw), _redacted(request.headers), start)
         self._records.append(record)
         headers: Mapping[str, str] = {}
+        payload: Body | bytes
         midway = False
         with self._flight(record):
             try:
                 self._check_key(request.headers.get("Authorization"))
-                payload, midway = await self._route(request.method, record)
+                if request.path.startswith(("/v1/files", "/v1/batches")):
+                    payload = await self.batches.handle(request, record)
+                    midway = isinstance(payload, bytes)
+                else:
+                    payload, midway = await self._route(request.method, record)
                 status = 200
             except Refused as no:
                 status, payload, headers = no.status, no.body, no.headers
@@ -205,6 +222,8 @@ class ChatServer:
         if record.fault is Fault.drop:
             return await _broken_off(request, payload, midway)
         record.status = status
+        if isinstance(payload, bytes):
+            return web.Response(body=payload)
         return web.json_response(payload, status=status, headers=headers)
 
     @contextmanager
@@ -239,13 +258,7 @@ class ChatServer:
     async def _work(self, ask: Ask, record: Record, *, chat: bool) -> tuple[Body, bool]:
         self._check_model(ask.body["model"])
         self._check_rate()
-        fault, midway = self._plan.draw(ask.body, by_chance=chat)
-        rows = asked(ask.body["messages"]) if chat else None
-        fault = record.fault = fault if fits(fault, rows, chat=chat) else None
-        if fault is Fault.rate_limit:
-            raise too_many(self.retry_after)
-        if fault is Fault.server_error:
-            raise Refused(500, "The server had an error.", kind="server_error")
+        fault, midway = self._draw(ask, record, chat=chat)
         await self._gate.wait()
         async with self._slots:
             if fault is Fault.slow:
@@ -254,6 +267,27 @@ class ChatServer:
             if self.slot_rate is not None:
                 await asyncio.sleep(payload["usage"]["completion_tokens"] / self.slot_rate)
         return payload, midway
+
+    def _draw(self, ask: Ask, record: Record, *, chat: bool) -> tuple[Fault | None, bool]:
+        """The fault that falls on a request, and where a dropped reply breaks off."""
+        fault, midway = self._plan.draw(ask.body, by_chance=chat)
+        rows = asked(ask.body["messages"]) if chat else None
+        fault = record.fault = fault if fits(fault, rows, chat=chat) else None
+        if fault is Fault.rate_limit:
+            raise too_many(self.retry_after)
+        if fault is Fault.server_error:
+            raise Refused(500, "The server had an error.", kind="server_error")
+        return fault, midway
+
+    def _batched(self, body: Any) -> Record:
+        return Record(CHAT, body, {}, time.monotonic())
+
+    def _answered(self, record: Record) -> Body:
+        """The reply to a request in a batch, which knows no queue and takes no time."""
+        ask = protocol.chat_ask(record.body, structured=self.structured)
+        self._check_model(ask.body["model"])
+        fault, _ = self._draw(ask, record, chat=True)
+        return self._chat(ask, fault)
 
     def _check_model(self, model: str) -> None:
         if self.strict_models and model not in self.models:
@@ -271,6 +305,8 @@ class ChatServer:
         self._recent.append(now)
 
     def _chat(self, ask: Ask, fault: Fault | None) -> Body:
+        if self.longest is not None:
+            ask = ask._replace(limit=min(ask.limit or self.longest, self.longest))
         said = [bend_text(fault, self._said(ask, fault)) for _ in range(ask.n)]
         replies = [bend_reply(fault, ask.cut(text)) for text in said]
         scored = [self._scored(ask.prompts[0], reply.text or "", ask.top) for reply in replies]
@@ -280,7 +316,8 @@ class ChatServer:
         messages = ask.body["messages"]
         rows = asked(messages)
         if rows is not None:
-            right = translated(rows, self.lang)
+            terms = terms_asked(messages) if self.obeys else []
+            right = translated(rows, self.lang, terms)
             return protocol.dumped({"rows": bend_rows(fault, rows, right)})
         said = self.answer(messages)
         if isinstance(said, str):
@@ -326,9 +363,11 @@ def _redacted(headers: Mapping[str, str]) -> dict[str, str]:
     return shown
 
 
-async def _broken_off(request: web.Request, payload: Body, midway: bool) -> web.StreamResponse:
+async def _broken_off(
+    request: web.Request, payload: Body | bytes, midway: bool
+) -> web.StreamResponse:
     """Close the connection before the first byte of the reply, or after half of its body."""
-    data = json.dumps(payload).encode()
+    data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     length = str(len(data))
     response = web.StreamResponse(
         headers={"Content-Type": "application/json", "Content-Length": length}

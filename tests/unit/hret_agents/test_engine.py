@@ -10,14 +10,17 @@ from typing import Any
 
 import pytest
 
+from hret_agents.checks import Rules
 from hret_agents.translate.chat import ChatTranslator
-from hret_agents.translate.engine import PACK_CHARS, Engine, Outcome
-from hret_agents.translate.memory import Memory, unit_key
+from hret_agents.translate.engine import Engine, Outcome
+from hret_agents.translate.memory import Kept, Memory, unit_key
+from hret_agents.translate.packing import PACK_CHARS
 from hret_agents.translate.units import Segment, Unit
 from llm_eval.errors import RETRYABLE, AuthError
 from llm_eval.models.transport import Endpoint, Transport
 from llm_eval.secret import secret
-from tests.fakes.chat import ALL, CHAT, ChatServer, Fault, Record
+from tests.fakes.chat import ALL, ChatServer, Fault, Record
+from tests.fakes.chat_batch import CHAT
 from tests.fakes.chat_protocol import Ask, Body
 from tests.fakes.translit import asked, back, forward
 
@@ -77,8 +80,9 @@ class Lab:
         )
         model = options.pop("model", "fake-translator")
         translator = ChatTranslator(Transport(endpoint), model, "en", "ko")
+        rules = Rules(lang="ko", choices=["choices[]"])
         with Memory(self.path) as memory:
-            engine = Engine(translator, memory, "ko", ["choices[]"], **options)
+            engine = Engine(translator, memory, rules, **options)
             stream = engine.run(units)
             try:
                 async for outcome in stream:
@@ -244,7 +248,7 @@ def test_only_missing_ids_are_asked_again(lab: Lab, chat: ChatServer) -> None:
     """Of a pack with one row left out, that row alone is asked again."""
     chat.script(Fault.missing_id)
     units = units_of(8)
-    assert failed(lab.run(chat, units, batch_size=8), units) == []
+    assert failed(lab.run(chat, units, batch_size=8, concurrency=1), units) == []
     first, second = (rows_of(r) for r in chat.requests)
     assert (len(first), [row["t"] for row in second]) == (8, [first[4]["t"]])
     assert chat.sources().most_common(1) == [(first[4]["t"][0], 2)]
@@ -337,7 +341,8 @@ def test_what_no_longer_passes_is_asked_anew(lab: Lab, chat: ChatServer) -> None
     source = units_of(1)[0]
     lab.run(chat, [source])
     with Memory(lab.path) as memory:
-        memory.put([(unit_key(source, lab.policy()), source, source.texts, False)], "m")
+        kept = Kept(unit_key(source, lab.policy()), source, source.texts)
+        memory.put([kept], lab.policy())
     (outcome,) = lab.run(chat, [source])
     assert right(outcome, source) and chat.count() == 2
     lab.run(chat, [source])

@@ -13,8 +13,11 @@ from datasets import Dataset
 from hret_agents.plan.infer import infer_plan
 from hret_agents.plan.records import (
     EACH,
+    IGNORABLE,
+    STRUCTURAL,
     Plan,
     Role,
+    Span,
     TaskPlan,
     check_against,
     keys_of,
@@ -59,6 +62,14 @@ CLOSED = replace(
         index_base=1,
     ),
 )
+FULL = replace(
+    PLAN,
+    register="polite",
+    style="초등학생에게 말하듯이: #1",
+    glossary={"dog": "개|강아지", "no": "아니오"},
+    ignore={"question": ["numbers", "unchanged"], "*": ["register"]},
+    task=replace(PLAN.task, span=Span(context="question", text="answer", start="yes")),
+)
 LEAVES = list(PLAN.roles)
 ODD = [
     ("question",), ("choices", "text", EACH), ("messages", EACH, "content"), ("a", EACH, EACH),
@@ -82,7 +93,7 @@ def written(folder: Path, plan: Plan, **edits: Any) -> Path:
     return path
 
 
-@pytest.mark.parametrize("plan", [PLAN, CLOSED])
+@pytest.mark.parametrize("plan", [PLAN, CLOSED, FULL])
 def test_a_plan_comes_back_from_its_file(tmp_path: Path, plan: Plan) -> None:
     """Written and read, a plan is itself, with names that YAML would take for something else."""
     path = tmp_path / "plan.yaml"
@@ -105,6 +116,11 @@ def test_the_hash_holds_every_part() -> None:
         CLOSED,
         replace(PLAN, source_lang="en"),
         replace(PLAN, names={}),
+        FULL,
+        replace(PLAN, register="plain"),
+        replace(PLAN, style="x"),
+        replace(PLAN, glossary={"a": "b"}),
+        replace(PLAN, ignore={"*": ["numbers"]}),
         replace(PLAN, roles=PLAN.roles | {"yes": Role.code}),
     ]
     assert len({p.sha256 for p in others}) == len(others)
@@ -122,12 +138,41 @@ def test_the_hash_holds_every_part() -> None:
         ({"target_lang": None}, "target_lang"),
         ({"roles": []}, "roles"),
         ({"names__question": 3}, r"names\.question"),
+        ({"register": "casual"}, "register"),
+        ({"register": "formal", "target_lang": "ja"}, "register is for Korean"),
+        ({"glossary": {"dog": ""}}, "'dog' has an empty translation"),
+        ({"glossary": {" ": "개"}}, "a term is empty"),
+        ({"glossary": {True: "개"}}, "glossary"),
+        ({"ignore": {"question": ["json_ids"]}}, "'json_ids' guards the data's structure"),
+        ({"ignore": {"question": "numbers"}}, r"ignore\.question"),
+        ({"task__span": {"context": "question"}}, r"task\.span\.text"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, edits: dict[str, Any], said: str) -> None:
     """An unknown key, a wrong value and a missing part are sentences with the key in them."""
     with pytest.raises(UserError, match=rf"plan\.yaml.*{said}"):
         read_plan(written(tmp_path, PLAN, **edits))
+
+
+def test_a_check_that_is_none_is_guessed(tmp_path: Path) -> None:
+    """A check's name that is mistyped is told with the one that was meant."""
+    with pytest.raises(UserError, match="no check to ignore called 'number'") as told:
+        read_plan(written(tmp_path, PLAN, ignore={"question": ["number"]}))
+    assert "'numbers'" in told.value.hint
+
+
+def test_what_is_ignored_where() -> None:
+    """A leaf's own checks and those that are off everywhere; each check is of one kind."""
+    assert FULL.ignored("question") == {"numbers", "unchanged", "register"}
+    assert FULL.ignored("answer") == FULL.ignored("*") == {"register"}
+    assert PLAN.ignored("question") == frozenset()
+    assert not set(IGNORABLE) & set(STRUCTURAL)
+
+
+def test_options_that_are_not_used_are_not_written() -> None:
+    """A plan without options has no trace of them below its head."""
+    body = PLAN.to_yaml().split("source:", 1)[1]
+    assert not [k for k in ("register", "style", "glossary", "ignore", "span") if k in body]
 
 
 @pytest.mark.parametrize("text", ["", "- a\n", "roles: [\n", "just words\n", "\x00"])
@@ -171,8 +216,10 @@ def test_a_plan_that_fits_passes() -> None:
                 replace(PLAN.task, choices=["gone"]),
                 replace(PLAN.task, labels="gone"),
                 replace(PLAN.task, answer="gone"),
+                replace(PLAN.task, span=Span(context="gone", text="answer", start="yes")),
             )
         ),
+        (replace(PLAN, ignore={"gone": ["numbers"]}), LEAVES, "ignore names 'gone'"),
     ],
 )  # fmt: skip
 def test_a_plan_that_does_not_fit_is_told(plan: Plan, leaves: list[str], said: str) -> None:

@@ -31,7 +31,7 @@ def ask(*texts: str) -> Ask:
 
 def replies(translator: MemoryTranslator, *asks: Ask) -> list[tuple[str, ...] | Failure]:
     """What it answers."""
-    return asyncio.run(translator.translate(asks))
+    return list(asyncio.run(translator.translate(asks)).replies)
 
 
 def test_each_unit_gets_its_own_texts_in_order(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_it_costs_nothing_and_never_waits() -> None:
     replies(translator, ask("evaporation"))
     asyncio.run(translator.close())
     assert translator.usage == Usage() and not translator.paid
-    assert translator.room(0) and not translator.room(1)
+    assert (translator.width, translator.cost(Usage())) == (1, 0.0)
 
 
 @pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85"])

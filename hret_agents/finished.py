@@ -1,0 +1,157 @@
+"""A port that is finished and unchanged is answered from its record: nothing heavy is loaded.
+
+The record lies in `HRET_HOME/finished`, one file a job. It holds hashes of all that the port
+depends on (source, plan, glossary, options, prompt, this code, human translations) and of all that
+it consists of. One of them differs, or a row had failed: the port is made again, from the memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from hret_agents.job import PortJob, PortResult
+from llm_eval import prompts, settings
+from llm_eval.records import Usage
+
+_FREE = (
+    "api_key hf_token concurrency rpm tpm batch_size max_retries max_cost batch suggestions "
+    "push public repo_id accept_license evaluate"
+).split()  # what a finished port does not depend on
+_FILES = ("plan", "glossary")
+_HEX = set("0123456789abcdef")
+
+
+def recall(job: PortJob) -> PortResult | None:
+    """The result of a job that was done before and would come out the same; None to do it."""
+    if job.push or job.evaluate:
+        return None
+    try:
+        record = json.loads(_path(job).read_text("utf-8"))
+        folder = Path(record["result"]["path"])
+        if record["files"] != _hashes(folder) or record["inputs"] != _inputs(job, record):
+            return None
+        result = record["result"]
+        result["rows"]["from_memory"] = result["rows"]["passed"]
+        zero = Usage().to_dict()
+        return PortResult(**result | {"usage": zero, "estimated": zero, "cost_usd": 0.0})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def note(job: PortJob, result: PortResult, revision: str | None, *, local: bool) -> None:
+    """Keep the result of a finished job, if nothing of it is left to do."""
+    path = _path(job)
+    if result.module_path is None or result.rows["failed"]:
+        path.unlink(missing_ok=True)
+        return
+    record: dict[str, Any] = {"local": local, "revision": revision, "target": job.target_lang}
+    inputs = _inputs(job, record)
+    if inputs is None:
+        return
+    record["inputs"] = inputs
+    record["files"] = _hashes(Path(result.path))
+    record["result"] = result.to_dict() | {"seconds": 0.0, "evaluations": {}, "url": None}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(f".{os.getpid()}")
+    new.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
+    new.replace(path)
+
+
+def _path(job: PortJob) -> Path:
+    """A file per job: what was asked, in words, and where it should go."""
+    said = {name: _said(getattr(job, name)) for name in sorted(job.__dataclass_fields__)}
+    for name in _FREE:
+        said.pop(name, None)
+    said["output_dir"] = str(job.output_dir.expanduser().resolve())
+    said["cwd"] = os.getcwd()
+    found = settings.load()
+    said["base"] = job.api_base or found.openai_base_url
+    said["key"] = bool(job.api_key or found.openai_api_key)
+    name = hashlib.sha256(json.dumps(said, ensure_ascii=False).encode()).hexdigest()[:32]
+    return settings.home() / "finished" / f"{name}.json"
+
+
+def _said(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
+
+
+def _inputs(job: PortJob, record: dict[str, Any]) -> dict[str, str] | None:
+    """Hashes of what the port depends on besides the words of the job; None if one is unknown."""
+    from hret_agents.translate.memory import Memory
+
+    source = _local(job) if record["local"] else _revision(job)
+    if source is None or (not record["local"] and source != record["revision"]):
+        return None
+    with Memory(settings.home() / "memory.sqlite") as memory:
+        locked = memory.locked_version(job.target_lang)
+    named = [Path(p).expanduser() for p in (getattr(job, name) for name in _FILES) if p]
+    if job.model and job.model.startswith("memory:"):
+        named.append(Path(job.model[7:]).expanduser())
+    return {
+        "source": source,
+        "files": _digest(named),
+        "locked": locked,
+        "prompt": prompts.version("translate.j2"),
+        "code": _code(),
+    }
+
+
+def _local(job: PortJob) -> str:
+    """The content of a local source, by the names of its files."""
+    if job.dataset == "sample":
+        return "shipped"  # its file is part of the code
+    path = Path(job.dataset).expanduser()
+    if path.is_dir():
+        return _digest(sorted(p for p in path.rglob("*") if p.is_file()))
+    return _digest([path])
+
+
+def _revision(job: PortJob) -> str | None:
+    """The commit that the Hub has for the job now; None if it cannot be told."""
+    if job.revision and len(job.revision) == 40 and set(job.revision) <= _HEX:
+        return job.revision
+    from huggingface_hub import HfApi
+
+    token = job.hf_token.reveal() if job.hf_token else None
+    try:
+        info = HfApi(token=token).dataset_info(job.dataset, revision=job.revision, timeout=10)
+        return info.sha
+    except Exception:  # whatever keeps us from knowing, the port itself will say it
+        return None
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """Of every file of a port."""
+    paths = sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    if not paths:
+        raise FileNotFoundError(folder)
+    return {str(p.relative_to(folder)): _digest([p]) for p in paths}
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    """Of the contents of files, and the names of several."""
+    paths = list(paths)
+    whole = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        whole.update(f"{path.name if len(paths) > 1 else ''}\0{content}\n".encode())
+    return whole.hexdigest()
+
+
+def _code() -> str:
+    """Changes whenever a file of the two packages does, a checkout's edits among them."""
+    root = Path(__file__).resolve().parent
+    seen = []
+    for package in (root, root.parent / "llm_eval"):
+        for folder, _, names in os.walk(package):
+            for name in names:
+                if not name.endswith((".pyc", ".pyo")):
+                    found = os.stat(os.path.join(folder, name))
+                    seen.append(f"{name} {found.st_size} {found.st_mtime_ns}")
+    return hashlib.sha256("\n".join(sorted(seen)).encode()).hexdigest()

@@ -1,0 +1,105 @@
+"""A unit on its way through the engine, and what becomes of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hret_agents.checks import Finding
+from hret_agents.translate.base import Answer
+from hret_agents.translate.packing import Packer
+from hret_agents.translate.split import joined
+from hret_agents.translate.units import Unit
+from llm_eval.records import Failure, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a unit: texts and flags, or the failure. `asked`: it was sent this time."""
+
+    texts: tuple[str, ...] | None
+    findings: tuple[Finding, ...] = ()
+    failure: Failure | None = None
+    asked: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A unit on its way.
+
+    `terms` are the glossary's that occur in it, `settled` the texts that a human has translated, by
+    place. `told`: the model was told of a fault that does not fail a unit in the end. `good` is a
+    reply that will do if no better one comes. So many `rows` are equal. A unit too long for one
+    request is done when its `parts` are; a part knows its `whole`.
+    """
+
+    unit: Unit
+    key: str
+    terms: tuple[tuple[str, str], ...] = ()
+    settled: Mapping[int, str] = field(default_factory=dict)
+    because: str = ""
+    tries: int = 0
+    told: bool = False
+    good: Outcome | None = None
+    outcome: Outcome | None = None
+    rows: int = 0
+    whole: Job | None = None
+    parts: list[Job] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """Characters to translate."""
+        return self.unit.size
+
+    def with_settled(self, texts: Sequence[str]) -> tuple[str, ...]:
+        """A reply's texts, those that a human has translated in the place of the model's."""
+        if not self.settled:
+            return tuple(texts)
+        return tuple(self.settled.get(place, text) for place, text in enumerate(texts))
+
+    def assembled(self) -> tuple[str, ...] | Failure | None:
+        """The texts of a divided unit, or the failure of a part; None while a part is under way."""
+        texts = []
+        for part in self.parts:
+            if part.outcome is None:
+                return None
+            if part.outcome.texts is None:
+                return part.outcome.failure
+            texts.append(part.outcome.texts)
+        return joined(self.unit, [part.unit for part in self.parts], texts)
+
+
+@dataclass(slots=True, eq=False)
+class Pack:
+    """A request under way."""
+
+    jobs: list[Job]
+    estimated: Usage
+
+    @property
+    def size(self) -> int:
+        """Characters asked for."""
+        return sum(job.size for job in self.jobs)
+
+
+@dataclass(slots=True)
+class Flow:
+    """One run: what was read and not yet given out, what waits, and what is under way."""
+
+    source: Iterator[Unit]
+    packer: Packer[Job]
+    order: deque[Job] = field(default_factory=deque)
+    live: dict[str, Job] = field(default_factory=dict)
+    again: deque[Job] = field(default_factory=deque)
+    under_way: dict[asyncio.Task[Answer], Pack] = field(default_factory=dict)
+    done: list[asyncio.Task[Answer]] = field(default_factory=list)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: bool = False
+    proved: int = 0  # characters of the largest pack whose reply was not cut
+
+    def came_back(self, task: asyncio.Task[Answer]) -> None:
+        """A request has ended, well or not."""
+        self.done.append(task)
+        self.wake.set()
