@@ -40,7 +40,7 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 bench: $(VENV)/.dev
-	$(BIN)/python -m benchmarks.startup
+	for each in startup selfcheck rate_limit rerun throughput memory; do $(BIN)/python -m benchmarks.$$each || exit 1; done
 
 example: $(VENV)/.core
 	HRET_HOME=.demo/home $(BIN)/python src/main.py --dataset examples/quiz --model memory
