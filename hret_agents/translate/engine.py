@@ -187,7 +187,7 @@ class Engine:
             job.told = False
         elif self._wanting(job, outcome):
             job.because = _soft_faults(outcome)
-            job.good, job.tries, job.told = outcome, 1, True
+            job.good, job.reply, job.tries, job.told = outcome, entry.texts, 1, True
             return None
         return outcome if outcome.texts is not None else None
 
@@ -230,17 +230,15 @@ class Engine:
 
     def _assemble(self, job: Job) -> None:
         """Put a divided unit together once all its parts are done."""
-        texts = job.assembled()
-        if texts is None:
+        outcome = job.assembled()
+        if outcome is None or job.outcome is not None:
             return
-        asked = any(part.outcome.asked for part in job.parts if part.outcome)
-        if isinstance(texts, Failure):
-            outcome = Outcome(None, failure=texts, asked=asked)
-        else:
+        if outcome.texts is not None:
             job.told = True
-            outcome = self._accepted(job, texts, asked=asked)
-            if outcome.texts is not None and self.translator.paid:
-                self.memory.put([Kept(job.key, job.unit, texts, True)], self.translator.policy)
+            outcome = self._accepted(job, outcome.texts, asked=outcome.asked)
+            if outcome.texts is not None and job.reply and self.translator.paid:
+                kept = Kept(job.key, job.unit, job.reply, True)
+                self.memory.put([kept], self.translator.policy)
         self._finish(job, outcome)
 
     def _finish(self, job: Job, outcome: Outcome) -> None:
@@ -307,11 +305,13 @@ class Engine:
         """Put what is good into the memory, with the record of the request."""
         if not self.translator.paid:
             return
-        kept = []
-        for (job, outcome), reply in zip(outcomes, answer.replies, strict=True):
-            good = outcome.texts is not None if outcome else job.good is not None
-            if good and not isinstance(reply, Failure):
-                kept.append(Kept(job.key, job.unit, reply, job.told and outcome is not None))
+        kept = [
+            Kept(job.key, job.unit, job.reply, job.told and outcome is not None)
+            for job, outcome in outcomes
+            if job.fresh and job.reply is not None
+        ]
+        for job in pack.jobs:
+            job.fresh = False
         spent = self.translator.cost(answer.usage)
         request = Request(
             self.translator.name,
@@ -332,6 +332,7 @@ class Engine:
         else:
             outcome = self._accepted(job, reply, asked=True)
             if outcome.failure is None:
+                job.reply, job.fresh = reply, True
                 if not self._wanting(job, outcome):
                     return outcome
                 job.good = outcome
@@ -343,6 +344,7 @@ class Engine:
         if alone and failure.kind == "finish_reason" and self._shortened(flow, job):
             return job.outcome
         if final or job.tries >= self.max_retries:
+            job.fresh = job.good is not None
             return job.good or Outcome(None, failure=failure, asked=True)
         self._ask_again(flow, job, "" if failure.kind in RETRYABLE else failure.message)
         return None

@@ -31,8 +31,9 @@ class Job:
 
     `terms` are the glossary's that occur in it, `settled` the texts that a human has translated, by
     place. `told`: the model was told of a fault that does not fail a unit in the end. `good` is a
-    reply that will do if no better one comes. So many `rows` are equal. A unit too long for one
-    request is done when its `parts` are; a part knows its `whole`.
+    reply that will do if no better one comes; `reply` the last one taken, as the model gave it, and
+    `fresh` until it is in the memory. So many `rows` are equal. A unit too long for one request is
+    done when its `parts` are; a part knows its `whole`.
     """
 
     unit: Unit
@@ -43,6 +44,8 @@ class Job:
     tries: int = 0
     told: bool = False
     good: Outcome | None = None
+    reply: tuple[str, ...] | None = None
+    fresh: bool = False
     outcome: Outcome | None = None
     rows: int = 0
     whole: Job | None = None
@@ -59,16 +62,20 @@ class Job:
             return tuple(texts)
         return tuple(self.settled.get(place, text) for place, text in enumerate(texts))
 
-    def assembled(self) -> tuple[str, ...] | Failure | None:
-        """The texts of a divided unit, or the failure of a part; None while a part is under way."""
-        texts = []
-        for part in self.parts:
-            if part.outcome is None:
-                return None
-            if part.outcome.texts is None:
-                return part.outcome.failure
-            texts.append(part.outcome.texts)
-        return joined(self.unit, [part.unit for part in self.parts], texts)
+    def assembled(self) -> Outcome | None:
+        """What came of a divided unit; None while a part is under way. Sets its `reply`."""
+        done = [part.outcome for part in self.parts if part.outcome is not None]
+        asked = any(outcome.asked for outcome in done)
+        for outcome in done:
+            if outcome.failure is not None:
+                return Outcome(None, failure=outcome.failure, asked=asked)
+        texts = [outcome.texts for outcome in done if outcome.texts is not None]
+        if len(texts) < len(self.parts):
+            return None
+        units = [part.unit for part in self.parts]
+        replies = [part.reply or text for part, text in zip(self.parts, texts, strict=True)]
+        self.reply = joined(self.unit, units, replies)
+        return Outcome(joined(self.unit, units, texts), asked=asked)
 
 
 @dataclass(slots=True, eq=False)

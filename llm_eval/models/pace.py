@@ -104,5 +104,5 @@ def _seconds(text: str) -> float:
     if re.fullmatch(r"\d+(\.\d+)?", text.strip()):
         return float(text)
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|h|m|s)", text)
-    total = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    total = sum((float(number) * _UNITS[unit] for number, unit in parts), 0.0)
     return total if math.isfinite(total) else 0.0

@@ -170,9 +170,14 @@ def test_a_stop_between_a_reply_and_its_mending_changes_nothing(lab: Lab, chat: 
 def test_a_mending_that_fails_leaves_the_reply_that_did(lab: Lab, chat: ChatServer) -> None:
     """The row had a good translation, and keeps it whatever becomes of the second request."""
     chat.obeys = False
-    chat.script(None, *[Fault.empty] * 3)
-    (outcome,) = lab.run(chat, [unit("The apple fell.")], glossary=TERMS)
-    assert whole(outcome) == ("The apple fell.",)
+    for fault in (Fault.empty, Fault.echo_source):
+        source = [unit(f"The apple fell, and it was {fault}.")]
+        chat.script(None, *[fault] * 3)
+        (outcome,) = lab.run(chat, source, glossary=TERMS)
+        assert whole(outcome) == source[0].texts
+        asked = chat.count()
+        (again,) = lab.run(chat, source, glossary=TERMS)
+        assert (whole(again), chat.count()) == (source[0].texts, asked)
 
 
 def test_similar_texts_go_along_as_examples(lab: Lab, chat: ChatServer) -> None:
