@@ -35,6 +35,7 @@ from hret_agents.plan.records import (
 )
 from hret_agents.plan.schema import leaves_of
 from hret_agents.source import Source, open_source, stem_of
+from hret_agents.steps.batches import not_in_batches
 from hret_agents.steps.state import Port
 from hret_agents.translate.scripts import SCRIPTS
 from hret_agents.translators import by_memory, chosen, needs_key, translator_of
@@ -73,6 +74,7 @@ def prepare(job: PortJob, listener: Listener) -> Port:
     listener(Stage("preflight", f"translator {job.model or port.paid_model}"))
     translator = translator_of(job, choice, plan)
     run_sync(_checked(translator))
+    not_in_batches(port, translator, sampled(source))
     return port
 
 

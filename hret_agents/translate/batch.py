@@ -205,7 +205,7 @@ class BatchTranslator:
         """
         if not self._earlier:
             return {}
-        names = [_name(ask, self.policy) for ask in asks]
+        names = [name_of(ask, self.policy) for ask in asks]
         known = self.store.places(self._endpoint, names)
         found: dict[int, Place] = {}
         for i, name in enumerate(names):
@@ -257,7 +257,7 @@ class BatchTranslator:
     async def _sent(self, tag: str, lines: list[_Line]) -> _Ended:
         data = b"".join(LINE % (number, line.body) for number, line in enumerate(lines, 1))
         rows = [
-            (_name(ask, self.policy), Place(tag, str(number), row, len(line.asks)))
+            (name_of(ask, self.policy), Place(tag, str(number), row, len(line.asks)))
             for number, line in enumerate(lines, 1)
             for row, ask in enumerate(line.asks, 1)
         ]
@@ -370,7 +370,7 @@ class BatchTranslator:
         return cost
 
 
-def _name(ask: Ask, policy: Mapping[str, str]) -> str:
+def name_of(ask: Ask, policy: Mapping[str, str]) -> str:
     """What an ask is known by in the store: all that its translation depends on."""
     content = (ask.key, ask.unit.texts, ask.unit.fields, ask.terms, sorted(policy.items()))
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
