@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hret_agents.job import PortJob, PortResult
+from hret_agents.source import SAMPLE, is_local
 from llm_eval import prompts, settings
 from llm_eval.records import Usage
 
@@ -24,6 +25,7 @@ _FREE = (
 ).split()  # what a finished port does not depend on
 _FILES = ("plan", "glossary")
 _HEX = set("0123456789abcdef")
+Inputs = dict[str, str]
 
 
 def recall(job: PortJob) -> PortResult | None:
@@ -33,7 +35,9 @@ def recall(job: PortJob) -> PortResult | None:
     try:
         record = json.loads(_path(job).read_text("utf-8"))
         folder = Path(record["result"]["path"])
-        if record["files"] != _hashes(folder) or record["inputs"] != _inputs(job, record):
+        if record["inputs"] != _inputs(job) or record["files"] != _hashes(folder):
+            return None
+        if not is_local(job.dataset) and record["revision"] != _revision(job):
             return None
         result = record["result"]
         result["rows"]["from_memory"] = result["rows"]["passed"]
@@ -43,19 +47,28 @@ def recall(job: PortJob) -> PortResult | None:
         return None
 
 
-def note(job: PortJob, result: PortResult, revision: str | None, *, local: bool) -> None:
-    """Keep the result of a finished job, if nothing of it is left to do."""
+def begin(job: PortJob) -> Inputs:
+    """What a job depends on as it starts, to be given to `note` when it is done."""
+    return _inputs(job)
+
+
+def note(job: PortJob, result: PortResult, begun: Inputs, revision: str | None) -> None:
+    """Keep the result of a finished job, if nothing of it is left to do.
+
+    Nothing is kept either when something was edited while it ran: what was read is not known then.
+    `revision` is the source's, where it is the Hub's.
+    """
     path = _path(job)
-    if result.module_path is None or result.rows["failed"]:
+    inputs = _inputs(job)
+    if result.module_path is None or result.rows["failed"] or inputs != begun:
         path.unlink(missing_ok=True)
         return
-    record: dict[str, Any] = {"local": local, "revision": revision, "target": job.target_lang}
-    inputs = _inputs(job, record)
-    if inputs is None:
-        return
-    record["inputs"] = inputs
-    record["files"] = _hashes(Path(result.path))
-    record["result"] = result.to_dict() | {"seconds": 0.0, "evaluations": {}, "url": None}
+    record: dict[str, Any] = {
+        "inputs": inputs,
+        "revision": None if is_local(job.dataset) else revision,
+        "files": _hashes(Path(result.path)),
+        "result": result.to_dict() | {"seconds": 0.0, "evaluations": {}, "url": None},
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(f".{os.getpid()}")
     new.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
@@ -80,34 +93,36 @@ def _said(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def _inputs(job: PortJob, record: dict[str, Any]) -> dict[str, str] | None:
-    """Hashes of what the port depends on besides the words of the job; None if one is unknown."""
-    from hret_agents.translate.memory import Memory
+def _inputs(job: PortJob) -> Inputs:
+    """Hashes of what the port depends on besides the words of the job and the Hub's revision."""
+    from hret_agents.translate.memory import NONE_LOCKED, Memory
 
-    source = _local(job) if record["local"] else _revision(job)
-    if source is None or (not record["local"] and source != record["revision"]):
-        return None
-    with Memory(settings.home() / "memory.sqlite") as memory:
-        locked = memory.locked_version(job.target_lang)
+    path, locked = settings.home() / "memory.sqlite", NONE_LOCKED
+    if path.is_file():
+        with Memory(path) as memory:
+            locked = memory.locked_version(job.target_lang)
     named = [Path(p).expanduser() for p in (getattr(job, name) for name in _FILES) if p]
     if job.model and job.model.startswith("memory:"):
         named.append(Path(job.model[7:]).expanduser())
-    return {
-        "source": source,
-        "files": _digest(named),
-        "locked": locked,
-        "prompt": prompts.version("translate.j2"),
-        "code": _code(),
-    }
+    try:
+        return {
+            "source": _local(job) if is_local(job.dataset) else "hub",
+            "files": _digest(named),
+            "locked": locked,
+            "prompt": prompts.version("translate.j2"),
+            "code": _code(),
+        }
+    except OSError as e:  # a file that is not there: the port itself will say it
+        return {"missing": str(e)}
 
 
 def _local(job: PortJob) -> str:
     """The content of a local source, by the names of its files."""
-    if job.dataset == "sample":
+    if job.dataset == SAMPLE:
         return "shipped"  # its file is part of the code
     path = Path(job.dataset).expanduser()
     if path.is_dir():
-        return _digest(sorted(p for p in path.rglob("*") if p.is_file()))
+        return _digest(sorted(p for p in path.rglob("*") if p.is_file()), path)
     return _digest([path])
 
 
@@ -133,14 +148,13 @@ def _hashes(folder: Path) -> dict[str, str]:
     return {str(p.relative_to(folder)): _digest([p]) for p in paths}
 
 
-def _digest(paths: Iterable[Path]) -> str:
-    """Of the contents of files, and the names of several."""
-    paths = list(paths)
+def _digest(paths: Iterable[Path], root: Path | None = None) -> str:
+    """Of the contents of files, and below a `root` of their paths too."""
     whole = hashlib.sha256()
     for path in paths:
         with path.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
-        whole.update(f"{path.name if len(paths) > 1 else ''}\0{content}\n".encode())
+        whole.update(f"{path.relative_to(root) if root else ''}\0{content}\n".encode())
     return whole.hexdigest()
 
 

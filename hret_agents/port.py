@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hret_agents.estimate import Estimate, estimate
-from hret_agents.finished import note, recall
+from hret_agents.finished import begin, note, recall
 from hret_agents.job import Listener, PortJob, PortResult, Stage, silent
 from hret_agents.money import cost
 from hret_agents.plan.records import Plan
@@ -53,6 +53,7 @@ def port_dataset(
     if ours and (known := recall(job)):
         listener(Stage("done", "unchanged"))
         return replace(known, seconds=round(time.monotonic() - started, 3))
+    begun = begin(job) if ours else {}
     port = download(job, listener)
     with locked(port) as port:
         for step in steps:
@@ -61,7 +62,7 @@ def port_dataset(
     listener(Stage("done"))
     result = _result(port, time.monotonic() - started, evaluated)
     if ours:
-        note(job, result, port.source.revision, local=port.source.local)
+        note(job, result, begun, port.source.revision)
     return result
 
 

@@ -160,13 +160,13 @@ def _local(job: PortJob) -> Source:
 
 
 def _files(path: Path) -> dict[str, list[Path]]:
-    """Data files by split. The split of a file is what its name says, else "train"."""
+    """Data files by split: what a file's name says, else a folder's on the way, else "train"."""
     if path.is_file():
         if path.suffix not in FORMATS:
             raise UserError(
                 f"{path.name} is no dataset file", hint=f"known are {', '.join(FORMATS)}"
             )
-        return {_split_in(path.stem): [path]}
+        return {_split_in(path.stem) or "train": [path]}
     listed = [
         p
         for p in sorted(path.rglob("*"))
@@ -182,16 +182,23 @@ def _files(path: Path) -> dict[str, list[Path]]:
         )
     found: dict[str, list[Path]] = {}
     for p in listed:
-        found.setdefault(_split_in(p.stem), []).append(p)
+        names = (p.stem, *reversed(p.relative_to(path).parent.parts))
+        split = next(filter(None, map(_split_in, names)), "train")
+        found.setdefault(split, []).append(p)
     return found
 
 
-def _split_in(stem: str) -> str:
-    for part in re.split(r"[^a-z]+", stem.lower()):
+def _split_in(name: str) -> str | None:
+    """The split that a name tells of.
+
+    >>> _split_in("quiz_dev-00000"), _split_in("latest")
+    ('validation', None)
+    """
+    for part in re.split(r"[^a-z]+", name.lower()):
         known = {"dev": "validation", "val": "validation", "valid": "validation"}.get(part, part)
         if known in ("train", "test", "validation"):
             return known
-    return "train"
+    return None
 
 
 def _read(paths: Sequence[Path]) -> Any:

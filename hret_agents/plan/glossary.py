@@ -233,6 +233,7 @@ def _csv(text: str, path: Path) -> Iterator[Entry]:
     delimiter = max(",;\t", key=re.sub(r'"[^"]*"', "", first).count)
     reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
     columns: tuple[int, int] | None = None
+    bare = False  # without a header
     try:
         for cells in reader:
             cells = [cell.strip() for cell in cells]
@@ -243,9 +244,11 @@ def _csv(text: str, path: Path) -> Iterator[Entry]:
                 columns = _header(cells)
                 if columns is not None:
                     continue
-                columns = 0, 1
-                if len(cells) != 2:
-                    raise UserError(f"{path}, {where}: {len(cells)} columns, not 2", hint=_SHAPES)
+                columns, bare = (0, 1), True
+                if len(cells) == 1:
+                    raise UserError(f"{path}, {where}: 1 columns, not 2", hint=_SHAPES)
+            if bare and len(cells) > 2:
+                raise UserError(f"{path}, {where}: {len(cells)} columns, not 2", hint=_SHAPES)
             if len(cells) <= max(columns):
                 raise UserError(f"{path}, {where}: {cells[0]!r} has no translation", hint=_SHAPES)
             yield where, cells[columns[0]], cells[columns[1]]

@@ -31,7 +31,7 @@ from llm_eval.errors import UserError
 from llm_eval.records import Usage
 
 WAIT = 60  # seconds that a process waits for another one that is writing
-_NONE_LOCKED = "0" * 32
+NONE_LOCKED = "0" * 32
 _CHUNK = 500  # values in one query
 _MOST_STALE = 20_000  # entries whose day of use is noted before it is written
 
@@ -248,7 +248,7 @@ class Memory:
     def locked_version(self, target_lang: str) -> str:
         """Changes whenever a locked entry of the language does; equal entries, equal version."""
         query = "SELECT version FROM locked_versions WHERE target_lang = ?"
-        return next((str(v) for (v,) in self.rows(query, [target_lang])), _NONE_LOCKED)
+        return next((str(v) for (v,) in self.rows(query, [target_lang])), NONE_LOCKED)
 
     def last(self) -> int:
         """The newest entry's sequence number: a snapshot's bound. It never goes back."""
@@ -272,7 +272,7 @@ class Memory:
         )
         bound = [source_lang, target_lang, 0 if newest is None else upto - newest, upto]
         found = self.rows(query, [*bound, upto, *bound, *bound])
-        any_locked = self.locked_version(target_lang) != _NONE_LOCKED
+        any_locked = self.locked_version(target_lang) != NONE_LOCKED
         while part := list(islice(found, _CHUNK)):
             units = [
                 (self.texts(s), self.texts(t)) if listed else ((s,), (t,))
