@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from hret_agents.translate.wal import shared, too_new, version_of
 from llm_eval.errors import UserError
 
 VERSION = 1
@@ -66,31 +67,15 @@ class BatchStore:
     def __init__(self, path: Path) -> None:
         self._path = path
         with self._usable():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(
-                path, timeout=60, check_same_thread=False, isolation_level=None
-            )
+            self._db = shared(path)
             self._set_up()
 
     def _set_up(self) -> None:
-        """Make the tables. Going over to WAL does not wait for a lock as all else does."""
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                self._db.execute("PRAGMA journal_mode=WAL")
-                break
-            except sqlite3.OperationalError as e:
-                if "locked" not in str(e) or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
-        self._db.execute("PRAGMA synchronous=NORMAL")
+        """Make the tables."""
         with self._changes():
-            found = self._db.execute("PRAGMA user_version").fetchone()[0]
+            found = version_of(self._db)
             if found > VERSION:
-                raise UserError(
-                    f"{self._path} was written by a newer version of HRET Agents",
-                    hint="update, or set HRET_HOME",
-                )
+                raise too_new(self._path)
             if found < VERSION:
                 for statement in _SCHEMA:
                     self._db.execute(statement)

@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -27,10 +26,10 @@ from typing import Any, Self
 
 from hret_agents.translate.memory_tables import COUNTS, ESTIMATED, MIGRATIONS, VERSION, bring
 from hret_agents.translate.units import Unit
+from hret_agents.translate.wal import shared, too_new, version_of
 from llm_eval.errors import UserError
 from llm_eval.records import Usage
 
-WAIT = 60  # seconds that a process waits for another one that is writing
 NONE_LOCKED = "0" * 32
 _CHUNK = 500  # values in one query
 _MOST_STALE = 20_000  # entries whose day of use is noted before it is written
@@ -81,10 +80,7 @@ class Memory:
         self.path = path
         self._stale: set[int] = set()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(
-                path, timeout=WAIT, check_same_thread=False, isolation_level=None
-            )
+            self._db = shared(path)
         except (sqlite3.DatabaseError, OSError) as e:
             raise self._unusable(e) from None
         try:
@@ -96,31 +92,15 @@ class Memory:
             raise
 
     def _set_up(self) -> None:
-        """Bring the tables up to date. Going over to WAL does not wait for a lock as all else."""
-        deadline = time.monotonic() + WAIT
-        while True:
-            try:
-                self._db.execute("PRAGMA journal_mode=WAL")
-                break
-            except sqlite3.OperationalError as e:
-                if "locked" not in str(e) or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
-        self._db.execute("PRAGMA synchronous=NORMAL")
+        """Bring the tables up to date."""
         self._db.execute("PRAGMA cache_size=-32768")  # KiB: keys lie anywhere in their index
-        while (found := self._version()) < VERSION:
+        while (found := version_of(self._db)) < VERSION:
             with self.writing() as db:
-                if self._version() == found:  # else another process was faster
+                if version_of(db) == found:  # else another process was faster
                     MIGRATIONS[found](db)
                     db.execute(f"PRAGMA user_version={found + 1}")
         if found > VERSION:
-            raise UserError(
-                f"{self.path} was written by a newer version of HRET Agents",
-                hint="update, or set HRET_HOME",
-            )
-
-    def _version(self) -> int:
-        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+            raise too_new(self.path)
 
     def _unusable(self, error: Exception) -> UserError:
         said = str(error)
