@@ -94,3 +94,60 @@ def test_a_kill_at_any_moment_changes_nothing(
     assert sum(bool(texts(r) & later) for r in first) <= UNDER_WAY
     assert max(chat.sources().values()) <= 2
     assert len(chat.sources()) == 4 * ROWS
+
+
+def examples(records: list[Record]) -> dict[str, list[object]]:
+    """What was sent beside each text as examples, whenever it was sent."""
+    found: dict[str, list[object]] = {}
+    for record in records:
+        body = record.body if isinstance(record.body, dict) else {}
+        for row in asked(body.get("messages", [])) or ():
+            found.setdefault(row["t"][0], []).append(row.get("like"))
+    return found
+
+
+def boats(machine: Machine, name: str, rows: range) -> tuple[str, ...]:
+    """A dataset of rows like one another; the command that ports it."""
+    (machine.work / name).write_text(
+        "".join(
+            json.dumps({"question": f"How many boats come back when {i} of them sail?", "id": i})
+            + "\n"
+            for i in rows
+        )
+    )
+    return (PORT[0], "--dataset", name, *PORT[3:])
+
+
+def test_a_resumed_run_shows_the_model_the_same_examples(tmp_path: Path) -> None:
+    """They come from what the memory held when the job first started: never from the rows that the
+    job itself translated before it was killed."""
+    seen = []
+    for killed in (False, True):
+        with ChatServer() as chat:
+            machine = Machine(tmp_path / str(killed), chat=chat)
+            assert machine.run(*boats(machine, "old.jsonl", range(10, 14))).returncode == 0
+            command = boats(machine, "new.jsonl", range(50, 80))
+            chat.reset()
+            if killed:
+                chat.slot_rate = 100.0
+                process = subprocess.Popen(
+                    [sys.executable, *command],
+                    env=machine.environment,
+                    cwd=machine.work,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+                deadline = time.monotonic() + 60
+                while sum(r.status == 200 for r in chat.requests) < 4:
+                    assert process.poll() is None and time.monotonic() < deadline
+                    time.sleep(0.002)
+                process.kill()
+                process.wait()
+                chat.slot_rate = None
+            assert machine.run(*command).returncode == 0
+            seen.append(examples(chat.requests))
+    whole, resumed = seen
+    assert len(whole) == 30 and all(like[0] for like in whole.values())
+    assert {text: like[0] for text, like in whole.items()} == {
+        text: like[-1] for text, like in resumed.items()
+    }
