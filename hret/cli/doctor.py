@@ -23,6 +23,7 @@ PARTS = (
     "black",
     "pydantic",
     "typer",
+    "rapidfuzz",
     "rich",
 )
 EXTRAS = (
