@@ -12,9 +12,11 @@ from hret_agents.checks.base import Check, Finding, Rules, Severity
 from hret_agents.checks.code import code_ast_equal
 from hret_agents.checks.flags import glossary, length_soft, refusal
 from hret_agents.checks.korean import josa_artifact, mixed_choices, register
+from hret_agents.checks.names import name_like
 from hret_agents.checks.numbers import numbers
 from hret_agents.checks.row import alike, check_row, row_fault
 from hret_agents.checks.says import CHECKS
+from hret_agents.checks.script import quoted_left, target_script, unchanged_text
 from hret_agents.checks.text import (
     TextCheck,
     blank_count,
@@ -23,10 +25,7 @@ from hret_agents.checks.text import (
     length_hard,
     placeholder_multiset,
     repetition,
-    target_script,
-    unchanged_text,
 )
-from hret_agents.translate.scripts import name_like
 from hret_agents.translate.units import Unit
 
 __all__ = [
@@ -52,6 +51,7 @@ GATES: Mapping[str, TextCheck] = {
 }
 FLAGS: Mapping[str, TextCheck] = {
     "numbers": numbers,
+    "unchanged": quoted_left,
     "length_soft": length_soft,
     "register": register,
     "josa_artifact": josa_artifact,

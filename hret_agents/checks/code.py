@@ -8,17 +8,23 @@ import keyword
 import re
 import tokenize
 import warnings
+from collections.abc import Sequence
 from functools import lru_cache
 
 from hret_agents.checks.base import Rules
 
-_SETS = re.compile(r"=|\b(?:def|class|import)\b")  # without one of them nothing is defined
+_HINTS = re.compile(r"=|\b(?:def|class|import|for|while|print)\b")  # no program is without one
 _TWO_WORDS = re.compile(r"\s*([A-Za-z_]\w*)[ \t]+([A-Za-z_]\w*)")
 _BETWEEN = ("and", "or", "not", "in", "is", "if")
-_DEFINES = (
-    ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign,
-    ast.AugAssign, ast.NamedExpr,
+_STATEMENTS = (  # what no prose and no formula holds
+    ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ImportFrom, ast.For, ast.While,
+    ast.If, ast.With, ast.Try, ast.AugAssign, ast.NamedExpr, ast.Lambda, ast.ListComp,
+    ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.JoinedStr,
 )  # fmt: skip
+_CALLS = frozenset(  # functions of no formula
+    "all any bool chr dict enumerate filter float input int isinstance len list map open ord print "
+    "range reversed set sorted str super tuple type zip".split()
+)
 _DOCUMENTED = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _PROSE = re.compile(r"[^\W\d_]{2,}\s+[^\W\d_]{2,}")
 
@@ -40,25 +46,33 @@ def code_ast_equal(source: str, target: str, rules: Rules) -> str:
     if new is None:
         return "the program does not parse any more: translate docstrings and comments only"
     if old is None or _bare(old) == _bare(new):
-        return ""
+        return _examples_differ(old, new) if old and ">>>" in source else ""
     return "the program changed: translate docstrings and comments only, keep every other sign"
 
 
 @lru_cache(maxsize=64)
 def is_program(text: str) -> bool:
-    """Is a text a Python program: does it parse, and define, import or assign something?
+    """Is a text a Python program: does it parse, and hold what no prose and no formula holds?
 
-    A formula on a line of its own is none, nor are two words that happen to parse.
+    That is a definition, an import, a loop, a condition; an assignment with a text, a method, a
+    comparison, a call as of `input`, two targets at once, or a target of before; `print(...)`.
 
-    >>> [is_program(t) for t in ("import os\\nx = 1", "Speed = distance / time", "import taxes")]
-    [True, False, False]
+    >>> [is_program(t) for t in ("import os\\nx = 1", "x = input()", "print(x)")]
+    [True, True, True]
+    >>> [is_program(t) for t in ("speed = distance / time", "import taxes", "rate = 5\\ntime = 3")]
+    [False, False, False]
     """
-    if not _SETS.search(text) or _reads_like_prose(text):
+    if not _HINTS.search(text) or _reads_like_prose(text):
         return False
     tree = _tree(text)
-    if tree is None or not any(_defines(node) for node in ast.walk(tree)):
+    if tree is None:
         return False
-    return len(tree.body) > 1 or "#" in text or not _like_a_phrase(tree.body[0])
+    nodes = list(ast.walk(tree))
+    if any(isinstance(node, _STATEMENTS) or _prints(node) for node in nodes):
+        return True
+    if any(isinstance(node, ast.Import) for node in nodes):
+        return len(tree.body) > 1 or "#" in text or not _like_a_phrase(tree.body[0])
+    return _assigns(nodes)
 
 
 def _reads_like_prose(text: str) -> bool:
@@ -69,21 +83,45 @@ def _reads_like_prose(text: str) -> bool:
     )
 
 
-def _defines(node: ast.AST) -> bool:
-    return isinstance(node, _DEFINES) or (isinstance(node, ast.AnnAssign) and bool(node.value))
+def _prints(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and _called(node.value) == "print"
+
+
+def _called(node: ast.AST) -> str:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        return node.func.id
+    return ""
 
 
 def _like_a_phrase(only: ast.stmt) -> bool:
-    """`import taxes`; `Speed = distance / time`."""
-    if isinstance(only, ast.Import):
-        return all("." not in alias.name and not alias.asname for alias in only.names)
-    formula = (ast.Name, ast.Constant, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop)
-    return isinstance(only, ast.Assign) and all(
-        isinstance(node, (*formula, ast.expr_context))
-        and not (isinstance(node, ast.Constant) and isinstance(node.value, str))
-        for part in (*only.targets, only.value)
-        for node in ast.walk(part)
+    """`import taxes`"""
+    return isinstance(only, ast.Import) and all(
+        "." not in alias.name and not alias.asname for alias in only.names
     )
+
+
+def _assigns(nodes: Sequence[ast.AST]) -> bool:
+    """Is something assigned as only programs do it?"""
+    assigned: list[str] = []
+    for node in nodes:
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+            continue
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        if len(targets) > 1 or any(not isinstance(t, ast.Name) for t in targets):
+            return True
+        assigned += [t.id for t in targets if isinstance(t, ast.Name)]
+        if any(map(_of_programs, ast.walk(node.value))):
+            return True
+    many = len(assigned) > 1 and any("_" in name.strip("_") for name in assigned)
+    return many or len(set(assigned)) < len(assigned)
+
+
+def _of_programs(node: ast.AST) -> bool:
+    if isinstance(node, ast.Call):
+        return _called(node) in _CALLS or isinstance(node.func, ast.Attribute)
+    if isinstance(node, ast.Dict | ast.Compare | ast.BoolOp):
+        return True
+    return isinstance(node, ast.Constant) and isinstance(node.value, str | bytes)
 
 
 @lru_cache(maxsize=16)
@@ -126,6 +164,60 @@ def _docstrings(tree: ast.Module) -> list[ast.Expr]:
     ]
 
 
+def _examples_differ(old: ast.Module, new: ast.Module) -> str:
+    """The examples of docstrings are run: their code and what they print must stay."""
+    was, now = (
+        [example for node in _docstrings(tree) for example in _examples(_said(node))]
+        for tree in (old, new)
+    )
+    if len(was) == len(now) and all(map(_same_example, was, now)):
+        return ""
+    return "an example (>>>) in a docstring changed: copy its lines sign by sign"
+
+
+def _said(docstring: ast.Expr) -> str:
+    return str(ast.literal_eval(docstring.value))
+
+
+def _examples(docstring: str) -> list[tuple[str, str]]:
+    """The examples of a docstring: their code, and the first line of what they print.
+
+    >>> _examples("Add one.\\n>>> f(\\n...   1)\\n2\\n")
+    [('f(\\n  1)', '2')]
+    """
+    found: list[list[str]] = []
+    for line in docstring.splitlines():
+        bare = line.strip()
+        if bare.startswith(">>>"):
+            found.append([bare[4:], ""])
+        elif found and bare.startswith("...") and not found[-1][1]:
+            found[-1][0] += f"\n{bare[4:]}"
+        elif found and not found[-1][1]:
+            found[-1][1] = bare or "\n"
+    return [(code, "" if printed == "\n" else printed) for code, printed in found]
+
+
+def _same_example(was: tuple[str, str], now: tuple[str, str]) -> bool:
+    """Comments aside, and what is printed as far as it is a value: prose may stand behind."""
+    if was == now:
+        return True
+    old, new = _tree(was[0].strip()), _tree(now[0].strip())
+    if old is None or new is None:
+        if was[0].split() != now[0].split():
+            return False
+    elif ast.dump(old) != ast.dump(new):
+        return False
+    return was[1] == now[1] or not _is_value(was[1])
+
+
+def _is_value(text: str) -> bool:
+    try:
+        ast.literal_eval(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
 def prose_of(program: str) -> str:
     """The comments and docstrings of a program, as far as they hold two words in a row.
 
@@ -133,7 +225,7 @@ def prose_of(program: str) -> str:
     ('# the first one', '')
     """
     tree = _tree(program)
-    said = [str(ast.literal_eval(node.value)) for node in _docstrings(tree)] if tree else []
+    said = [_said(node) for node in _docstrings(tree)] if tree else []
     try:
         tokens = tokenize.generate_tokens(io.StringIO(program).readline)
         said += [token.string for token in tokens if token.type == tokenize.COMMENT]

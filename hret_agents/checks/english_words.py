@@ -45,6 +45,11 @@ HOLDING: dict[str, tuple[Value, ...]] = {
     "ones": (1,), "solo": (1,), "hundreds": (100,), "thousands": (1000,), "half": (0.5, 50, 30),
     "quarter": (0.25, 25, 15), "quarters": (0.25, 25, 15), "halves": (0.5,),
     "thousandths": (1000,), "dozens": (12,), "tripling": (3,), "doubling": (2,),
-    "bicentennial": (200,), "centennial": (100,), "biannual": (2,), "anniversary": (1,),
+    "twos": (2,), "threes": (3,), "fours": (4,), "fives": (5,), "sixes": (6,), "sevens": (7,),
+    "eights": (8,), "nines": (9,), "tens": (10,), "bicentennial": (200,), "centennial": (100,),
+    "biannual": (2,), "anniversary": (1,),
+}  # fmt: skip
+DOSES: dict[str, tuple[Value, ...]] = {  # of prescriptions: so many times a day
+    "QD": (1,), "BID": (1, 2), "TID": (1, 3), "QID": (1, 4),
 }  # fmt: skip
 DECADES = {word[:-1] + "ies": n for word, n in CARDINAL.items() if n >= 20}

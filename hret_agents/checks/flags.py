@@ -28,7 +28,31 @@ def length_soft(source: str, target: str, rules: Rules) -> str:
         return f"rather short: {old} characters became {new}"
     if new > 30 and new * 2 > old * 3:
         return f"rather long: {old} characters became {new}"
+    if old >= 30 and rules.lang == "ko" and source.rstrip()[-1:] in _STOPS and _cut(old, target):
+        return f"it seems cut at its end: {target[-20:]!r}"
     return ""
+
+
+_STOPS = (".", "?", "!")
+_OPEN_ENDS = ("을", "를", "의", ",", "며", "고,")
+_CLOSED_ENDS = frozenset("다요까오죠라자음함임됨짐기것네군지냐니가나데여세시")
+_SENTENCE_END = re.compile(r"[가-힣][.?!]\s")
+
+
+def _cut(old: int, target: str) -> bool:
+    """Does a Korean text end in a particle that leads on; or without a stop, where its other
+    sentences have one, and short besides?
+
+    >>> _cut(76, "세포벽은 식물 세포에 구조를"), _cut(76, "세포벽은 식물 세포를 지킨다")
+    (True, False)
+    """
+    target = target.rstrip()
+    last = target[-1:]
+    if target.endswith(_OPEN_ENDS):
+        return True
+    if not "가" <= last <= "힣" or last in _CLOSED_ENDS or len(target) * 2 >= old:
+        return False
+    return _SENTENCE_END.search(target) is not None
 
 
 # -- refusals and comments -------------------------------------------------------------------------
@@ -92,12 +116,33 @@ _REFUSALS = [
         r"^\W{0,3}(?:sure|certainly|of course)[!,]",
         r"sorry|can(?:['’]t|not| not)|unable|not able|translation|sure|certainly|course",
     ),
+    (
+        r"(?:안전|콘텐츠|운영|사용|이용) ?(?:정책|지침|가이드라인|규정)[^.\n]{0,20}"
+        r"(?:위배|위반|어긋|저촉)",
+        r"polic|guideline|rules?\b|regulation|terms|violat|breach|safety|정책|지침|규정",
+    ),
+    (
+        r"(?:이런|그런|해당|이|그러한|이러한) (?:주제|내용|요청|질문|표현)[^.\n]{0,24}"
+        r"(?:이야기|얘기|말씀|언급|논의|다룰|다루|대화|번역)[가-힣]{0,3} ?(?:수(?:는|가)? 없|않겠)",
+        r"\b(?:not|cannot|no|nor|never|unable|refus\w*|declin\w*)\b|n['’]t\b|수(?:는|가)? 없|않",
+    ),
+    (
+        r"^\W*(?:부적절한|민감한|유해한|불쾌한) (?:내용|표현|콘텐츠|단어)\W*$|^\W*번역\W*$",
+        r"inappropriate|harmful|sensitive|explicit|offensive|unsuitable|improper|translat|번역|부적절",
+    ),
+    (
+        r"^\W{0,3}(?:assistant|korean|target|output|한국어)\W{0,3}[:：]|"
+        r"^\s*\{\s*\"(?:id|t|text|texts|translation|translated|korean|ko|rows|target)\"\s*:",
+        r"assistant|korean|target|output|한국|^\s*\{",
+    ),
+    (r"^\s*(?:\"[^\"]+\"|“[^“”]+”)\s*$", r"^\W*[\"'“”‘’`«‹「『*_]|[\"”'’]\W*$"),
 ]
 _COMPILED = [(re.compile(said, re.I), re.compile(excuse, re.I)) for said, excuse in _REFUSALS]
 _HINTS = re.compile(  # cheap: none of the patterns above fits a text without one of these
     r"수(?:는|가)? 없|번역|의역|직역|원문|역주|주\s?[:：)]|노트|메모|알겠|물론|죄송|유감|미안|"
     r"드리기|곤란|AI|인공|모델|알려 ?주|말씀해|문의해|요청|부탁|바랍니다|되[었셨]기|\bI\b|transl|"
-    r"sure|certainly|of course|as an|어렵|불가",
+    r"sure|certainly|of course|as an|어렵|불가|위배|위반|어긋|저촉|않겠|부적절|민감한|유해|불쾌한|"
+    r"assistant|korean|한국어|target|output|^\s*[\"“{]",
     re.I,
 )
 

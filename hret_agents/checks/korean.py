@@ -29,6 +29,7 @@ _REGISTERS = dict(zip(("formal", "polite", "plain"), _NAMES, strict=True))
 _YO_NOUNS = re.compile(
     r"(?:^고|수|필|중|주|동|민|강|개|소|긴|대중가|^가|시|비|부|불|구|동|아니|아뇨|적|자|화|목|월|일)요$"
 )
+_WONDERS = re.compile(r"까요\W*\Z")
 _GREETINGS = ("안녕하세요", "여보세요", "아니요", "아뇨")
 _DA_NOUNS = re.compile(
     r"(?:바다|캐나다|우간다|르완다|소다|베란다|아나콘다|아만다|람다|혼다|마쓰다|린다|그라나다|플로리다|네바다|"
@@ -150,12 +151,25 @@ def _commands(word: str, end: str, alone: bool) -> bool:
 
 
 def _registers(texts: Sequence[str]) -> dict[str, str]:
-    """The registers in some texts, each with the sentence that shows it first."""
+    """The registers in some texts, each with the sentence that shows it first.
+
+    A question in `-까요?` goes with formal sentences too.
+
+    >>> _registers(["물이 끓습니다.", "왜 끓을까요?"]), _registers(["왜 끓을까요?"])
+    ({'formal': '물이 끓습니다.'}, {'polite': '왜 끓을까요?'})
+    """
     found: dict[str, str] = {}
+    wonders = ""
     for text in texts:
         for sentence, end in _sentences(text):
             if kind := _register_of(sentence, end):
-                found.setdefault(kind, sentence[-30:] + end[:1])
+                shown = sentence[-30:] + end[:1]
+                if kind == "polite" and _WONDERS.search(sentence):
+                    wonders = wonders or shown
+                else:
+                    found.setdefault(kind, shown)
+    if wonders and "formal" not in found:
+        found.setdefault("polite", wonders)
     return found
 
 

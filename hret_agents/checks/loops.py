@@ -11,6 +11,10 @@ _GRAM = 8  # a loop of two characters or more holds these signs of it twice, a s
 _FURTHER = 25  # places at most where a stretch may end
 _ONE = re.compile(rf"(.)\1{{{SHORT_TIMES - 1},}}", re.DOTALL)
 _LINE = re.compile(r"([^\w\s]|_)\1\1")  # `...`, `---`
+_DRAWN_OUT = re.compile(  # `Hahaha`, `Nooo`, `knock, knock, knock`
+    r"(?i:([^\W\d_]{1,6}?)(?:[\s,.!~-]{0,2}\1){2}|\b(?:lol|lmao|rofl|haha|hehe)\b)"
+)
+_NO_WORDS = re.compile(r"[IVXLCDM]+|[wW]{3}")
 _GAP = re.compile(r"\s{3}")
 
 
@@ -67,22 +71,34 @@ def loop_of_its_own(source: str, target: str) -> str:
     """The stretch that loops in `target`, where none of its kind loops in `source`.
 
     Words, digits, signs and white space are kinds; a line of signs (`...`, `---`) in the source
-    allows for any such line.
+    allows for any such line, and a word that is drawn out or said three times (`Nooo`, `Hahaha`)
+    for one or two syllables that loop.
 
     >>> loop_of_its_own("Go, go!", "가자 " * 12), loop_of_its_own("Go! " * 9, "가자! " * 9)
     (' 가자', '')
+    >>> loop_of_its_own("Hahaha!", "하" * 9), loop_of_its_own("World War III", "ㅋ" * 9)
+    ('', 'ㅋ')
     >>> loop_of_its_own("One\\n---\\nTwo", "하나\\n-----------\\n둘")
     ''
     """
     known: set[str] | None = None
+    sounds = False
     for stretch in loops(f" {target} "):  # so that the last word counts like the others
         if known is None:
             known = {_kind(s) for s in loops(f" {source} ")}
             known |= {"signs"} if _LINE.search(source) else set()
             known |= {"space"} if _GAP.search(source) else set()
-        if _kind(stretch) not in known and not (stretch.strip("_") == "" and "__" in source):
+            sounds = _drawn_out(source)
+        if _kind(stretch) in known or (not stretch.strip("_") and "__" in source):
+            continue
+        if not sounds or len(stretch.strip(" ,.!?~")) > 2:
             return stretch
     return ""
+
+
+def _drawn_out(source: str) -> bool:
+    """Does a text imitate sounds, or draw a word out? In Korean these may go on for longer."""
+    return any(not _NO_WORDS.fullmatch(m[0]) for m in _DRAWN_OUT.finditer(source))
 
 
 def _kind(stretch: str) -> str:

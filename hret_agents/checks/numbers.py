@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from hret_agents.checks.base import Rules
+from hret_agents.checks.measures import measures
 from hret_agents.checks.numerals import MOST, Mention, Time, Value, digits, outside
 from hret_agents.checks.numerals_en import english
 from hret_agents.checks.numerals_ko import korean
@@ -35,7 +36,10 @@ def numbers(source: str, target: str, rules: Rules) -> str:
     was = readers[0](old)
     if not any(m.hard or m.counted or m.time for m in was) and not _RUN.search(new):
         return ""
-    return _told(*_compared(was, readers[1](new)))
+    said = _told(*_compared(was, readers[1](new)))
+    if said or readers != (english, korean):
+        return said
+    return "; ".join(measures(old, new))
 
 
 def _count(text: str) -> int:

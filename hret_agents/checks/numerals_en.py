@@ -9,6 +9,7 @@ from itertools import islice
 from hret_agents.checks.english_words import (
     CARDINAL,
     DECADES,
+    DOSES,
     HOLDING,
     MONTH,
     ORDINAL,
@@ -27,7 +28,8 @@ from hret_agents.checks.numerals import (
     tidy,
 )
 
-_KNOWN = frozenset([*CARDINAL, *SCALE, *ORDINAL, *PARTED, *MONTH, *HOLDING, *DECADES])
+_DOSES = {word.lower(): values for word, values in DOSES.items()}
+_KNOWN = frozenset([*CARDINAL, *SCALE, *ORDINAL, *PARTED, *MONTH, *HOLDING, *DECADES, *_DOSES])
 _WORD = re.compile(r"[A-Za-z]+")
 _JOINED = re.compile(r"(?:[\s-]{1,2}|[\s-]and[\s-])\Z")
 _ROMAN = re.compile(r"[IVXLC]+(?![\w'’])")
@@ -69,6 +71,9 @@ _PAST = re.compile(
     rf"\b(half|quarter)[\s-](past|to|after|before|till)[\s-]({'|'.join(list(CARDINAL)[1:13])})\b",
     re.I,
 )
+_OF_AN_HOUR = re.compile(r"\s(?:of\s)?an?\s?hours?\b", re.I)
+_LENGTHS = re.compile(r"[\s-]?(months?|minutes?|mins?|seconds?|secs?|hours?|hrs?|days?)\b", re.I)
+_HOLDS = {"mo": 12, "mi": 60, "se": 60, "ho": 24, "hr": 24, "da": 7}
 _HOURS = re.compile(r"[\s-]*(?:hours?|hrs?)\b", re.I)
 _HALVES = {"morning": "a", "afternoon": "p", "evening": "p", "night": "n"}
 
@@ -108,7 +113,12 @@ def _hour(text: str, m: re.Match[str]) -> Mention:
 def _fraction(m: re.Match[str]) -> Mention:
     over, under = int(m["over"]), int(m["under"])
     if not m["whole"]:
-        return fraction(m[0], over, under)
+        mention = fraction(m[0], over, under)
+        if under and _OF_AN_HOUR.match(m.string, m.end()):
+            mention.values += (tidy(over * 60 / under),)
+        if (over, under) == (24, 7):
+            mention.values += (24,)  # around the clock
+        return mention
     whole = int(m["whole"][:40])
     part = tidy(over / under) if under else 0
     mixed: list[tuple[Value, ...]] = [(whole, part), (whole, over, under)]
@@ -147,6 +157,12 @@ def _plain(text: str, m: re.Match[str]) -> Mention:
     if isinstance(value, float) and value % 1 == 0.5 and _HOURS.match(text, end):
         parts.append((int(value), 30))
     values += [*_other_readings(text, written, before, end), *_shared(text, end, value)]
+    if m["n"] and isinstance(value, int) and (unit := _LENGTHS.match(text, end)):
+        larger, rest = divmod(value, _HOLDS[unit[1][:2].lower()])
+        if larger:  # 12 months are a year, 90 minutes an hour and 30 minutes
+            parts.append((larger, rest) if rest else (larger,))
+        if len(written) == 4 and unit[1][0] in "hH" and value % 100 < 60 and value < 2460:
+            parts.append((value // 100, value % 100) if value % 100 else (value // 100,))
     if before[-1:] in "$€£" and re.fullmatch(r"[\d,]*\.\d\d", written):
         whole, _, cents = written.replace(",", "").rpartition(".")
         big = int(whole) if whole and len(whole) < 40 else 0
@@ -238,7 +254,9 @@ def _compound(words: list[str], said: Callable[[int], str]) -> tuple[Mention | N
     if rest and rest[0] in PARTED and value < 20 and _divides(rest[0], value):
         over, under = value, PARTED[rest[0]]
         mention = fraction(said(used + 1), over, under, False)
-        mention.values += (over * 25,) if under == 4 else ()
+        if under == 4:  # in cents, in minutes; so many coins
+            mention.values += (over * 25, over * 15)
+            mention.parts.append((over, 25))
         return mention, used + 1
     if rest and ORDINAL.get(rest[0], 99) < 10 and value >= 20 and not value % 10:
         whole = value + ORDINAL[rest[0]]
@@ -315,6 +333,8 @@ def _single(text: str, m: re.Match[str]) -> Iterator[Mention]:
         yield from _month(text, m)
     if word in CARDINAL:
         yield _cardinal(text, m[0], end, CARDINAL[word])
+    elif m[0] in DOSES:
+        yield from (soft(m[0], times) for times in DOSES[m[0]])
     elif word in HOLDING:
         yield soft(m[0], *HOLDING[word])
         if word == "half" and _YEARS.match(text, end):

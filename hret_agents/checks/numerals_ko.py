@@ -76,6 +76,7 @@ _SINO_RUN = re.compile(
     rf"(?<![가-힣])(?:(?P<under>[일이삼사오육칠팔구십백천만]+)분의\s?(?P<over>[일이삼사오육칠팔구십백천]+)"
     rf"|(?P<run>[영일이삼사오육륙칠팔구십백천만억조]+)(?=(?P<space>\s)?(?:{_COUNTERS})))"
 )
+_A_TIME = re.compile(r"\s(?:년|개월|주일|분|초)(?![가-힣]{2})")
 _HOLDING: dict[str, tuple[Value, ...]] = {
     "하루": (1, 24), "이틀": (2,), "사흘": (3,), "나흘": (4,), "닷새": (5,), "엿새": (6,),
     "이레": (7,), "여드레": (8,), "아흐레": (9,), "열흘": (10,), "보름": (15,), "일주일": (7, 1),
@@ -244,7 +245,8 @@ def _sino(text: str) -> Iterator[Mention]:
     for m in islice(_SINO_RUN.finditer(text), MOST):
         if m["run"]:
             if m["run"] in ("이", "일", "조", "사", "오", "공") and m["space"]:
-                continue  # this, day, only, article
+                if m["run"] != "일" or not _A_TIME.match(text, m.end()):
+                    continue  # this, day, only, article
             value = _sino_value(m["run"])
             if value is not None:
                 yield soft(m[0], value, counted=len(m["run"]) > 1 and value > 10)

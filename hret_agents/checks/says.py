@@ -54,7 +54,7 @@ CHECKS: dict[str, Check] = {
         "flag",
         "text",
         ("numbers", "The numbers are not those of the source: compare the two."),
-        ("unchanged", "A name or acronym was left as it is: see whether it has a Korean form."),
+        ("unchanged", "A name, formula or quotation was left as it is: see whether that is right."),
         (
             "length_soft",
             "Few translations are so short or so long: see what was left out or added.",

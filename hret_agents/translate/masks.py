@@ -11,8 +11,11 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
+from html.entities import name2codepoint
 
 _LATEX = r"(?:[^\\]|\\(?!begin\{|end\{).)*+"  # inside an environment, up to the next \begin or \end
+_ENTITIES = "|".join(["apos", *name2codepoint])
+_EMPHASIS = r"[가-힣][^_\n]{0,60}(?<=[^\s_('\"“‘\[])_(?:[^_\w]|$)"  # `_정말로_`: no blank
 _KINDS = rf"""
       ```.*?```                                       # code fence
     | `[^`\n]+`                                       # inline code
@@ -20,16 +23,17 @@ _KINDS = rf"""
     | \\\[(?:[^\\]|\\[^\[\]])++\\\] | \\\((?:[^\\]|\\[^()])++\\\)
     | \\begin\{{(?P<env>\w+\*?)\}}{_LATEX}
       (?:\\begin\{{(?P<inner>\w+\*?)\}}{_LATEX}\\end\{{(?P=inner)\}}{_LATEX})*+\\end\{{(?P=env)\}}
-    | (?<![\\$])\$(?![\s\d,.][^$\\^_={{}}+*/\s]*+\s)(?!\s)(?:[^$\n\\]|\\.)++(?<!\s)\$(?![0-9])
+    | (?<![\\$])\$(?![\s\d,.][^$\\^_={{}}+*/\s]*+\s)(?!\s|<<)(?:[^$\n\\]|\\.)++(?<!\s)\$(?![0-9]|<<)
     | <<[^<>\n]*>>                                    # calculator marks of GSM8K
     | (?:https?://|www\.)                             # addresses: a stop or a particle behind
       (?:\([\w.,-]*\)|[\w.~:/?\#@!$&*+,;=%-])*       # them is none of theirs
       (?:\([\w.,-]*\)|[\w/=&%\#~+-])
     | </?[a-z][\w:-]*(?:\s+[\w:-]+\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'<>]+))*\s*/?> # tags
-    | &\#?\w+;                                       # entities
+    | &(?=\#?\w{{2,12}};)(?:\#\d+|\#x[0-9a-f]+|{_ENTITIES}); # entities
     | \{{\{{[^{{}}\n]*\}}\}} | \$\{{\w+\}} | \{{[A-Za-z_]\w*\}} # placeholders
     | %(?:\(\w+\)|\d\$)?[-+\#0]*\d*(?:\.\d+)?[sdifgxu](?![A-Za-z])
-    | _{{2,}} | (?<![^\s("'“‘\[])_(?=[\s.,?!;:'’”")\]가-힣]|$)    # blanks
+    | _{{2,}}                                        # blanks
+    | (?<![^\s("'“‘\[])_(?=[\s.,?!;:'’”")\]가-힣]|$)(?!{_EMPHASIS})
     | \\[A-Za-z]+(?:\{{[^{{}}\n]*\}})*                # a bare LaTeX command
     | [⟦⟧] | \[\[\s*[0-9０-９]{{1,6}}\s*\]\] | [【〚〖]\s*[0-9０-９]{{1,6}}\s*[】〛〗]
     """

@@ -41,6 +41,10 @@ SPANS: tuple[tuple[str, list[str]], ...] = (
         ["{name}", "{{ title }}", "${sum}", "%(n)d", "%s"],
     ),
     ("The cat ____ on _ .", ["____", "_"]),
+    ("$15*13=$<<15*13=195>>195 and $2=$<<1+1=2>>2, $x$", ["<<15*13=195>>", "<<1+1=2>>", "$x$"]),
+    ("&eacute; &#39; &#x2F; but H&M; R&D; &x;", ["&eacute;", "&#39;", "&#x2F;"]),
+    ("_정말로_ _전쟁과 평화_를 _really_", []),
+    ("_는 _보다 크고 _가 _를 도왔다", ["_", "_", "_", "_"]),
     (r"\frac{1}{2} of \alpha", [r"\frac{1}{2}", r"\alpha"]),
     ("⟦1⟧ and ⟦x⟧", ["⟦", "⟧", "⟦", "⟧"]),
     ("see [[1]], [1] and 【２】", ["[[1]]", "【２】"]),
@@ -196,7 +200,8 @@ def test_brackets_of_the_text_are_not_taken_for_marks() -> None:
 
 
 @pytest.mark.parametrize(
-    "stretch", [r"\[", r"\begin{a}", "$1", "a", "a@", "<a b=", "www.(", "`", "{{"]
+    "stretch",
+    [r"\[", r"\begin{a}", "$1", "a", "a@", "<a b=", "www.(", "`", "{{", "&", "&am;", "_가"],
 )
 def test_a_long_text_is_masked_at_once(stretch: str) -> None:
     """No text of 100,000 signs makes the search for protected parts slow."""

@@ -15,9 +15,24 @@ from hret_agents.translate.units import Segment, Unit
 
 KO = Rules(lang="ko")
 CLOZE = "go to ___ and then I stop"
+SHORTER = [
+    ("12 metre", "12m"), ("60 km per hour", "60km/h"), ("100 degrees Celsius", "100°C"),
+    ("I, II and III", "I, II, III"), ("A and B", "A, B"), ("three and a half", "3.5"),
+    ("72 kmph", "72km/h"), ("C++ or Java", "C++, Java"), ("two thousand and eight", "2008"),
+]  # fmt: skip
 REMARKS = "어느 것인지를 먼저 차근차근 살펴보고, 그다음에는 무엇이 옳은지 " * 2
 CHECKS = {**GATES, **FLAGS}
 PROGRAM = 'import os\n\n\ndef f(x):\n    """Add one to it."""\n    return x + 1  # more\n'
+DOCTEST = """def f(x):
+    '''Add one.
+
+    >>> f(1)
+    2
+    >>> f('cat')  # an error
+    Traceback
+    '''
+    return x + 1
+"""
 LONG = "A farmer has a field in which he grows corn and beans for the market in town."
 CAUGHT = [
     ("empty", "Which?", ""),
@@ -38,6 +53,19 @@ CAUGHT = [
     ("target_script", "It is hot when the sun is up.", "더우면 when the sun is 그렇다."),
     ("repetition", "Why is it so?", "왜 그런가? " * 12),
     ("repetition", "Why is it so?", "아" * 30),
+    ("target_script", "The boy went to school.", "소년은 学校에 갔다."),
+    ("target_script", "He was tired from work.", "그는 일해서 とても 피곤했다."),
+    ("target_script", "It was a success.", "성공이었다 и хорошо."),
+    ("target_script", "She bought them there.", "그녀는 ผัก을 샀다."),
+    ("target_script", "The castle is old.", "성은 오래\ufffd다."),
+    ("target_script", "Open the door.", "Open the door. (문을 여세요.)"),
+    ("target_script", 'She said "go home" and then she left.', "she said and then she left 갔다"),
+    ("target_script", "New York City", "New York"),
+    ("target_script", "A and B only", "A, B"),
+    ("target_script", "5 miles and 3 yards", "5 miles, 3"),
+    ("repetition", "It was World War III.", "하하하하하하하하하"),
+    ("repetition", "Hahaha, it was fun.", "재미있었다 " * 9),
+    ("length_hard", "one two three four five " * 4, "하나 둘"),
     ("length_hard", LONG, "밭."),
     ("length_hard", "Which?", REMARKS),
     ("numbers", "He has 3 cats and 4 dogs.", "그는 고양이 3마리와 개 5마리가 있다."),
@@ -71,6 +99,24 @@ CAUGHT = [
     ("code_ast_equal", PROGRAM, PROGRAM.replace("return", "반환")),
     ("code_ast_equal", PROGRAM, "코드입니다.\n" + PROGRAM),
     ("code_ast_equal", PROGRAM, PROGRAM.replace("x + 1", "x + 1.0")),
+    ("code_ast_equal", DOCTEST, DOCTEST.replace("2\n", "3\n")),
+    ("code_ast_equal", DOCTEST, DOCTEST.replace("'cat'", "'고양이'")),
+    ("code_ast_equal", DOCTEST, DOCTEST.replace("    >>> f(1)\n    2\n", "")),
+    ("code_ast_equal", "for i in range(3):\n    print(i)", "for i in range(4):\n    print(i)"),
+    ("numbers", "The temperature is -5 degrees.", "기온은 5도이다."),
+    ("numbers", "Sales fell by 20%.", "매출이 20 감소했다."),
+    ("numbers", "He ran 5 miles today.", "그는 오늘 5킬로미터를 달렸다."),
+    ("numbers", "It weighs 3 pounds.", "무게는 3kg이다."),
+    ("numbers", "Revenue was $3.2 billion.", "매출은 32억 원이었다."),
+    ("unchanged", 'Is "she goes to the market" right?', '"she goes to the market"는 맞는가?'),
+    ("length_soft", LONG, "농부에게는 시장에 내다 팔 옥수수와 콩을"),
+    ("refusal", "What is it?", "assistant: 그것은 무엇입니까?"),
+    ("refusal", "What is it?", "Korean: 그것은 무엇입니까?"),
+    ("refusal", "What is it?", '{"t": "그것은 무엇입니까?"}'),
+    ("refusal", "What is it?", "“그것은 무엇입니까?”"),
+    ("refusal", "How is it made?", "해당 내용은 안전 정책에 위배됩니다."),
+    ("refusal", "How is it made?", "저는 이런 주제에 대해 이야기할 수 없어요."),
+    ("refusal", "The man shot him.", "[부적절한 내용]"),
 ]  # fmt: skip
 CLEAN = [
     ("empty", "Which?", "예"),
@@ -83,6 +129,16 @@ CLEAN = [
     ("target_script", "Which gas is it?", "어느 기체입니까?"),
     ("target_script", "What does DNA stand for?", "DNA는 무엇의 약자입니까?"),
     ("target_script", "Call `the big red one` first.", "`the big red one`을 먼저 부르시오."),
+    *(("target_script", *pair) for pair in SHORTER),
+    ("target_script", 'Is "she goes to the market" right?', '"she goes to the market"는 맞는가?'),
+    ("target_script", "What prints?\nfor i in range(3):", "무엇이 나오나?\nfor i in range(3):"),
+    ("target_script", "the Han dynasty", "한(漢) 왕조"),
+    ("target_script", "the kanji for tree", "나무를 뜻하는 한자 木"),
+    ("target_script", "학교 is 学校 in Chinese.", "학교는 중국어로 学校이다."),
+    ("target_script", "affect", "affect(영향을 미치다)"),
+    ("repetition", "Hahahahaha! So funny.", "하하하하하하하하하하! 재미있다."),
+    ("repetition", "Nooooooo!", "안 돼애애애애애애애애애애애!"),
+    ("length_hard", "The Association of Southeast Asian Nations", "아세안"),
     ("repetition", "Ha ha ha ha ha ha ha ha ha ha ha!", "하 하 하 하 하 하 하 하 하 하 하!"),
     ("repetition", "A table: " + "-" * 30, "표: " + "-" * 30),
     ("repetition", "Go on and on.", "계속 계속 계속 가시오."),
@@ -124,6 +180,23 @@ CLEAN = [
     ("code_ast_equal", "Dogs and cats", "개와 고양이"),
     ("code_ast_equal", "Speed = distance / time", "속력 = 거리 / 시간"),
     ("code_ast_equal", "import taxes", "수입세"),
+    ("code_ast_equal", "rate = 5\ntime = 3", "속력 = 5\n시간 = 3"),
+    ("code_ast_equal", "force = mass * 2  # Newton", "힘 = 질량 * 2  # 뉴턴"),
+    ("code_ast_equal", "utility = min(apples, oranges)", "효용 = min(사과, 오렌지)"),
+    ("code_ast_equal", "demand: price = 10 - quantity", "수요: 가격 = 10 - 수량"),
+    ("code_ast_equal", DOCTEST, DOCTEST.replace("Add one.", "1을 더한다.")),
+    ("code_ast_equal", DOCTEST, DOCTEST.replace("# an error", "# 오류")),
+    ("numbers", "The temperature is -5 degrees.", "기온은 영하 5도이다."),
+    ("numbers", "It has 10 -5 left, 3-4 of them", "10 빼기 5가 남았고, 그중 3~4개"),
+    ("numbers", "Sales fell by 50%.", "매출이 절반으로 줄었다."),
+    ("numbers", "He ran 5 miles (8 km).", "그는 5마일(8km)을 달렸다."),
+    ("numbers", "It is $5, or 7000 won.", "5달러, 곧 7000원이다."),
+    ("numbers", "$5 for 3 people", "3인당 5달러"),
+    ("unchanged", "Is it right to say so now?", "지금 그렇게 말하는 것이 옳은가?"),
+    ("length_soft", LONG, "농부가 밭에서 시장에 낼 옥수수와 콩을 기름"),
+    ("refusal", '"What is it?"', '"그것은 무엇입니까?"'),
+    ("refusal", "The assistant: a story", "assistant: 어느 이야기"),
+    ("refusal", "It violates the policy.", "이는 이용 정책에 위배됩니다."),
 ]  # fmt: skip
 
 
@@ -181,13 +254,22 @@ def test_no_check_speaks_on_the_shipped_memory() -> None:
         ("raise awareness", False),
         ("Solve x = 5 for me.", False),
         ("x = 5", False),
+        ("x = 5\ny = x * 2", False),
+        ("x = 5\nx = x * 2", True),
+        ("a, b = b, a", True),
+        ("max_size = 5\nside = 2", True),
+        ("name = 'Kim'", True),
+        ("n += 1", True),
+        ("print(x)", True),
+        ("total = sum(prices)", False),
+        ("return", False),
         ("x = input()", True),
         ("def broken(:", False),
         ("a\0b = 1", False),
     ],
 )
 def test_what_a_program_is(text: str, program: bool) -> None:
-    """It parses, and defines, imports or assigns something."""
+    """It parses, and holds what no prose and no formula holds."""
     assert is_program(text) is program
 
 
@@ -217,7 +299,7 @@ def test_hostile_texts_take_no_time(stretch: str) -> None:
     """A text of 100,000 signs is judged at once, whatever it holds."""
     text = (stretch * 100_000)[:100_000]
     for source, target in ((text, "가"), ("Why is it so?", text), (text, text + "나")):
-        for name, check in GATES.items():
+        for name, check in CHECKS.items():
             started = time.perf_counter()
             check(source, target, KO)
             assert time.perf_counter() - started < 1, name  # 0.1 s on an idle machine

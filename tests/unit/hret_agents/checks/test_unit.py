@@ -94,6 +94,19 @@ NAMES = [
     "The Beatles",
     "E = mc^2",
 ]
+NAMES += [
+    "(zy – 2x)/z",
+    "(ay−by)/2",
+    "3y/(wx)",
+    "xyz",
+    "ab",
+    "2/3 xy",
+    "dy/dx",
+    "bcc",
+    "sin(x) + C",
+]
+NAMES += ["15 kmph", "22 hrs", "120 bpm", "25 ppm", "600 kcal", "4 tsp", "16 fl oz", "Émile Zola"]
+NAMES += ["in vitro", "E. coli", "Homo sapiens", "Vincent van Gogh", "United States of America"]
 NAMES += ["2KMnO4 + 16HCl → 2KCl + 2MnCl2 + 8H2O + 5Cl2"]
 
 
@@ -113,7 +126,8 @@ ORDINARY = [
     "Yes",
     "or",
 ]
-ORDINARY += ["speed = distance"]
+ORDINARY += ["speed = distance", "cat", "his/her", "24 minutes", "Data analysis", "None of These"]
+ORDINARY += ["All of the Above", "recieve", "A. water", "6 men", "de la casa", "x = 1 or y = 2"]
 
 
 @pytest.mark.parametrize("text", ORDINARY)
