@@ -58,6 +58,7 @@ async def _translate(port: Port, listener: Listener) -> tuple[Port, list[_Part]]
             engine = _engine(port, translator, memory)
             run = _Run(port, engine, translator, notes, listener)
             engine.progress = run.tell
+            engine.notice = lambda said: listener(Stage("stop", said))
             await run.all()
             finished = True
     finally:
@@ -156,7 +157,7 @@ class _Run:
             async for outcome in outcomes:
                 batch = self._reading[0]
                 batch.outcomes.append(outcome)
-                self.remembered += bool(outcome.texts) and not outcome.asked
+                self.remembered += outcome.known
                 if len(batch.outcomes) == len(batch.rows):
                     self._reading.popleft()
                     batch.part.writer.write(batch.table, self._written(batch))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from hret_agents.translate.units import Unit
 from llm_eval.records import Failure, Usage
@@ -81,6 +82,10 @@ class Translator(Protocol):
 
     def flush(self) -> None:
         """No further pack starts before one comes back: what was collected should go out."""
+        ...
+
+    def answering(self, task: asyncio.Task[Any]) -> bool:
+        """Is what a task of `translate` waits for at the server, and will be paid for?"""
         ...
 
     async def check(self) -> None:

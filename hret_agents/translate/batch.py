@@ -122,6 +122,10 @@ class BatchTranslator:
         """What the live request for `asks` is estimated to cost."""
         return self.chat.expected(asks)
 
+    def answering(self, task: asyncio.Task[Any]) -> bool:
+        """Batches go on without us."""
+        return False
+
     async def check(self) -> None:
         """Does the endpoint answer, take the key, and have batches?"""
         await self.chat.check()

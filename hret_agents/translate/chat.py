@@ -5,6 +5,7 @@ What is sent goes through the one `Transport`; replies are read by `hret_agents.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
@@ -44,7 +45,7 @@ LANGUAGES = {
     "pl": "Polish",
 }
 REGISTERS = {
-    None: "formal (합니다체)",
+    None: "formal (합쇼체, -습니다)",
     "formal": "formal (합쇼체, -습니다)",
     "polite": "polite (해요체, -아요)",
     "plain": "plain (해라체, -다)",
@@ -145,6 +146,10 @@ class ChatTranslator:
 
     def flush(self) -> None:
         """Nothing is collected: every pack goes out at once."""
+
+    def answering(self, task: asyncio.Task[Any]) -> bool:
+        """Has its request left, and no reply come?"""
+        return task in self.transport.answering
 
     async def check(self) -> None:
         """Does the endpoint answer, and take the key?"""
@@ -257,7 +262,7 @@ def policy_of(
         "source_lang": source_lang,
         "target_lang": target_lang,
     }
-    said = {"register": register, "style": _one_line(style)}
+    said = {"register": None if register == "formal" else register, "style": _one_line(style)}
     return policy | {key: value for key, value in said.items() if value}
 
 

@@ -8,15 +8,17 @@ number of times. There is no barrier: a pack starts whenever the translator has 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from hret_agents.checks import Rules, check_unit
+from hret_agents.checks import Rules
 from hret_agents.plan.glossary import Glossary
 from hret_agents.translate.base import Answer, Ask, Reply, Translator
 from hret_agents.translate.jobs import Flow, Job, Outcome, Pack
-from hret_agents.translate.memory import Entry, Kept, Memory, Request, unit_key
+from hret_agents.translate.judge import Judge, soft_faults
+from hret_agents.translate.memory import Kept, Memory, Request, unit_key
 from hret_agents.translate.packing import PACK_CHARS, Packer
 from hret_agents.translate.split import LEAST_CHARS, PIECE_CHARS, divided
 from hret_agents.translate.suggest import Suggestions
@@ -32,7 +34,6 @@ AHEAD = 2_048  # rows that wait to be sent, at least, while more can be read
 GIVE_UP_AFTER = 5  # packs in a row that the transport gave up on, with none between that came back
 GRACE = 8.0  # seconds that packs under way are given after a Ctrl-C
 EXAMPLES = 2  # similar texts sent along with a row
-SOFT = ("glossary",)  # flags that are worth asking again for, once
 _ASKED_AGAIN = ("refusal", "content_filter", "bad_request", "malformed")
 
 
@@ -47,6 +48,7 @@ class Engine:
         glossary: terms to be translated as it says.
         suggestions: earlier translations, offered to the model as examples.
         progress: told how many units are done, in whatever order, and how many of them failed.
+        notice: told what people should know while they wait.
     """
 
     translator: Translator
@@ -57,11 +59,16 @@ class Engine:
     glossary: Glossary | None = None
     suggestions: Suggestions | None = None
     progress: Callable[[int, int], None] = lambda done, failed: None
+    notice: Callable[[str], None] = lambda said: None
     estimated: Usage = field(default=Usage(), init=False)
+    _judge: Judge = field(init=False)
     _done: int = field(default=0, init=False)
     _failed: int = field(default=0, init=False)
     _failing: int = field(default=0, init=False)
     _ending: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self._judge = Judge(self.memory, self.rules, self.translator.paid, self.max_retries)
 
     async def run(self, units: Iterable[Unit]) -> AsyncGenerator[Outcome, None]:
         """The outcome of each unit, in order.
@@ -96,14 +103,29 @@ class Engine:
         if not flow.under_way:
             return
         self._ending = True
+        paid = [task for task in flow.under_way if self.translator.answering(task)]
+        for task in flow.under_way.keys() - paid:
+            task.cancel()
+        if paid:
+            self.notice(f"waiting for {len(paid)} replies that are paid for, at most {GRACE:g} s")
+        end = time.monotonic() + GRACE
         try:
-            grace = 0.0 if self.translator.patient else GRACE
-            done, _ = await asyncio.wait(flow.under_way, timeout=grace)
-            flow.done = [task for task in done if task.exception() is None]
-            self._take(flow)
+            while flow.under_way and (left := end - time.monotonic()) > 0:
+                first = asyncio.FIRST_COMPLETED
+                await asyncio.wait(flow.under_way, timeout=left, return_when=first)
+                self._take_good(flow)
         finally:
+            self._take_good(flow)
             for task in flow.under_way:
                 task.cancel()
+
+    def _take_good(self, flow: Flow) -> None:
+        """Settle what has come by now; what ended otherwise is let go of."""
+        done = [task for task in flow.under_way if task.done()]
+        flow.done = [task for task in done if not task.cancelled() and task.exception() is None]
+        for task in set(done).difference(flow.done):
+            del flow.under_way[task]
+        self._take(flow)
 
     def _advance(self, flow: Flow) -> bool:
         """Read on, and start what there is room for; False when there is nothing to do but wait."""
@@ -142,8 +164,8 @@ class Engine:
             if job.outcome is not None:
                 self._count(job.outcome, 1)
             flow.order.append(job)
-        self._settle(fresh.values())
-        self._look_up([job for job in fresh.values() if job.outcome is None])
+        self._judge.settle(fresh.values())
+        self._judge.look_up([job for job in fresh.values() if job.outcome is None])
         too_long = self.memory.divided([k for k, job in fresh.items() if job.outcome is None])
         for job in fresh.values():
             if job.outcome is None:
@@ -159,93 +181,56 @@ class Engine:
         self._done += rows
         self._failed += rows * (outcome.texts is None)
 
-    def _settle(self, jobs: Iterable[Job]) -> None:
-        """Give units the texts that humans have translated; done is what has no other."""
-        jobs = list(jobs)
-        texts = {text for job in jobs for text in job.unit.texts}
-        locked = self.memory.locked(texts, self.rules.lang) if texts else {}
-        for job in jobs:
-            if locked:
-                known = enumerate(job.unit.texts)
-                job.settled = {place: locked[text] for place, text in known if text in locked}
-            if len(job.settled) == len(job.unit.segments):
-                job.outcome = self._accepted(job, job.unit.texts)
-
-    def _look_up(self, jobs: Sequence[Job]) -> None:
-        """What the memory knows is done, if it passes today's checks."""
-        if not self.translator.paid:
-            return
-        known = self.memory.get([job.key for job in jobs])
-        for job in jobs:
-            if entry := known.get(job.key):
-                job.outcome = self._known(job, entry)
-
-    def _known(self, job: Job, entry: Entry) -> Outcome | None:
-        job.told = entry.insisted
-        outcome = self._accepted(job, entry.texts)
-        if outcome.texts is None:
-            job.told = False
-        elif self._wanting(job, outcome):
-            job.because = _soft_faults(outcome)
-            job.good, job.reply, job.tries, job.told = outcome, entry.texts, 1, True
-            return None
-        return outcome if outcome.texts is not None else None
-
-    def _wanting(self, job: Job, outcome: Outcome) -> bool:
-        """Will a reply do, and yet one more attempt is owed to it?"""
-        return not job.told and job.tries < self.max_retries and bool(_soft_faults(outcome))
-
-    def _accepted(self, job: Job, texts: Sequence[str], *, asked: bool = False) -> Outcome:
-        """The outcome that texts make: a failure if they fail a gate."""
-        texts = job.with_settled(texts)
-        found = check_unit(
-            job.unit, texts, self.rules, terms=job.terms, told=job.told, settled=job.settled
-        )
-        gates = [f for f in found if f.severity == "gate"]
-        if not gates:
-            return Outcome(texts, tuple(found), asked=asked)
-        said = "; ".join(f"{f.path}: {f.message}" if f.path else f.message for f in gates)
-        failure = Failure(where="translate", kind=gates[0].check, message=said)
-        return Outcome(None, tuple(found), failure, asked)
-
     def _divide(self, flow: Flow, job: Job, most: int) -> bool:
         """Send a unit in parts; False when it is in one piece already."""
         parts = divided(job.unit, most)
         if len(parts) < 2:
             return False
+        fresh = []
         for unit in parts:
             terms = self.glossary.occurring(unit.texts) if self.glossary else ()
             key = unit_key(unit, self.translator.policy, terms)
-            job.parts.append(Job(unit, key, terms, whole=job))
-        self._settle(job.parts)
-        self._look_up([part for part in job.parts if part.outcome is None])
-        too_long = self.memory.divided([p.key for p in job.parts if p.outcome is None])
-        for part in job.parts:
-            if part.outcome is None:
+            part = flow.pieces.get(key)
+            if part is None:
+                part = flow.pieces[key] = Job(unit, key, terms)
+                fresh.append(part)
+            part.wholes.append(job)
+            job.parts.append((part, unit))
+        self._judge.settle(fresh)
+        self._judge.look_up([part for part in fresh if part.outcome is None])
+        too_long = self.memory.divided([part.key for part in fresh if part.outcome is None])
+        for part in fresh:
+            if part.outcome is not None:
+                del flow.pieces[part.key]
+            else:
                 limit = too_long.get(part.key, 0)
                 if not (limit and self._divide(flow, part, limit)):
                     flow.packer.add(part)
-        self._assemble(job)
+        self._assemble(flow, job)
         return True
 
-    def _assemble(self, job: Job) -> None:
+    def _assemble(self, flow: Flow, job: Job) -> None:
         """Put a divided unit together once all its parts are done."""
         outcome = job.assembled()
         if outcome is None or job.outcome is not None:
             return
         if outcome.texts is not None:
             job.told = True
-            outcome = self._accepted(job, outcome.texts, asked=outcome.asked)
+            known = outcome.known
+            outcome = self._judge.accepted(job, outcome.texts, asked=outcome.asked)
+            outcome = replace(outcome, known=known)
             if outcome.texts is not None and job.reply and self.translator.paid:
                 kept = Kept(job.key, job.unit, job.reply, True)
                 self.memory.put([kept], self.translator.policy)
-        self._finish(job, outcome)
+        self._finish(flow, job, outcome)
 
-    def _finish(self, job: Job, outcome: Outcome) -> None:
+    def _finish(self, flow: Flow, job: Job, outcome: Outcome) -> None:
         job.outcome = outcome
         self._count(outcome, job.rows)
-        if job.whole is not None:
-            self._assemble(job.whole)
+        for whole in dict.fromkeys(job.wholes):
+            self._assemble(flow, whole)
+        if job.wholes:
+            flow.pieces.pop(job.key, None)
 
     def _start(self, flow: Flow) -> None:
         """Send the next pack."""
@@ -254,12 +239,24 @@ class Engine:
             jobs = self._again(flow)
         else:
             jobs = flow.packer.next(translator.slots, trying=translator.trying)
+            if not (jobs := self._still_unknown(flow, jobs)):
+                return
         asks = [Ask(job.unit, job.key, job.because, job.terms, self._examples(job)) for job in jobs]
         pack = Pack(jobs, translator.expected(asks))
         self.estimated += pack.estimated
         task = asyncio.create_task(translator.translate(asks))
         flow.under_way[task] = pack
         task.add_done_callback(flow.came_back)
+
+    def _still_unknown(self, flow: Flow, jobs: list[Job]) -> list[Job]:
+        """Leave out what another process has translated since the memory was looked up."""
+        if not self.translator.paid or all(job.seen == self._judge.version() for job in jobs):
+            return jobs
+        self._judge.look_up(jobs)
+        for job in jobs:
+            if job.outcome is not None:
+                self._finish(flow, job, job.outcome)
+        return [job for job in jobs if job.outcome is None]
 
     def _again(self, flow: Flow) -> list[Job]:
         """Units to ask again: fewer each time, at last alone."""
@@ -296,7 +293,7 @@ class Engine:
             self._commit(pack, answer, outcomes)
             for job, outcome in outcomes:
                 if outcome is not None and job.outcome is None:
-                    self._finish(job, outcome)
+                    self._finish(flow, job, outcome)
         self.progress(self._done, self._failed)
 
     def _commit(
@@ -330,13 +327,13 @@ class Engine:
             final = not reply.retryable and reply.kind not in _ASKED_AGAIN
             final = final or (alone and reply.kind in RETRYABLE and not self.translator.patient)
         else:
-            outcome = self._accepted(job, reply, asked=True)
+            outcome = self._judge.accepted(job, reply, asked=True)
             if outcome.failure is None:
                 job.reply, job.fresh = reply, True
-                if not self._wanting(job, outcome):
+                if not self._judge.wanting(job, outcome):
                     return outcome
                 job.good = outcome
-                self._ask_again(flow, job, _soft_faults(outcome), told=True)
+                self._ask_again(flow, job, soft_faults(outcome), told=True)
                 return None
             failure, final = outcome.failure, False
             told = any(f.check == "target_script" for f in outcome.findings)
@@ -380,8 +377,3 @@ class Engine:
                 f"the server stopped answering: {failures[0].message}",
                 hint="what it translated is kept: run the same command again to go on",
             )
-
-
-def _soft_faults(outcome: Outcome) -> str:
-    """What is to be mended in texts that would do."""
-    return "; ".join(f"{f.path}: {f.message}" for f in outcome.findings if f.check in SOFT)

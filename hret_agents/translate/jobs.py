@@ -17,12 +17,16 @@ from llm_eval.records import Failure, Usage
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a unit: texts and flags, or the failure. `asked`: it was sent this time."""
+    """What became of a unit: texts and flags, or the failure.
+
+    `asked`: it was sent this time; `known`: it was not, for the memory had it.
+    """
 
     texts: tuple[str, ...] | None
     findings: tuple[Finding, ...] = ()
     failure: Failure | None = None
     asked: bool = False
+    known: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -33,7 +37,9 @@ class Job:
     place. `told`: the model was told of a fault that does not fail a unit in the end. `good` is a
     reply that will do if no better one comes; `reply` the last one taken, as the model gave it, and
     `fresh` until it is in the memory. So many `rows` are equal. A unit too long for one request is
-    done when its `parts` are; a part knows its `whole`.
+    done when its `parts` are (with the unit that says where each belongs; equal ones are one job);
+    a part knows the `wholes` that it is of. The memory was looked up
+    as of its version `seen`.
     """
 
     unit: Unit
@@ -48,8 +54,9 @@ class Job:
     fresh: bool = False
     outcome: Outcome | None = None
     rows: int = 0
-    whole: Job | None = None
-    parts: list[Job] = field(default_factory=list)
+    seen: int = 0
+    wholes: list[Job] = field(default_factory=list)
+    parts: list[tuple[Job, Unit]] = field(default_factory=list)
 
     @property
     def size(self) -> int:
@@ -64,18 +71,19 @@ class Job:
 
     def assembled(self) -> Outcome | None:
         """What came of a divided unit; None while a part is under way. Sets its `reply`."""
-        done = [part.outcome for part in self.parts if part.outcome is not None]
+        done = [part.outcome for part, _ in self.parts if part.outcome is not None]
         asked = any(outcome.asked for outcome in done)
+        known = all(outcome.known for outcome in done)
         for outcome in done:
             if outcome.failure is not None:
                 return Outcome(None, failure=outcome.failure, asked=asked)
         texts = [outcome.texts for outcome in done if outcome.texts is not None]
         if len(texts) < len(self.parts):
             return None
-        units = [part.unit for part in self.parts]
-        replies = [part.reply or text for part, text in zip(self.parts, texts, strict=True)]
+        units = [unit for _, unit in self.parts]
+        replies = [part.reply or text for (part, _), text in zip(self.parts, texts, strict=True)]
         self.reply = joined(self.unit, units, replies)
-        return Outcome(joined(self.unit, units, texts), asked=asked)
+        return Outcome(joined(self.unit, units, texts), asked=asked, known=known)
 
 
 @dataclass(slots=True, eq=False)
@@ -99,6 +107,7 @@ class Flow:
     packer: Packer[Job]
     order: deque[Job] = field(default_factory=deque)
     live: dict[str, Job] = field(default_factory=dict)
+    pieces: dict[str, Job] = field(default_factory=dict)
     again: deque[Job] = field(default_factory=deque)
     under_way: dict[asyncio.Task[Answer], Pack] = field(default_factory=dict)
     done: list[asyncio.Task[Answer]] = field(default_factory=list)

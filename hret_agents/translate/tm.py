@@ -5,10 +5,12 @@ A row with a text that no memory knows fails, and says which text it was.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from hret_agents.translate.base import Answer, Ask, Reply
 from llm_eval.errors import UserError
@@ -47,6 +49,10 @@ class MemoryTranslator:
 
     def flush(self) -> None:
         """Nothing is collected."""
+
+    def answering(self, task: asyncio.Task[Any]) -> bool:
+        """There is no server."""
+        return False
 
     async def check(self) -> None:
         """Always usable."""

@@ -70,10 +70,14 @@ class Endpoint:
 
 @dataclass
 class Transport:
-    """A client of one endpoint. Used inside the event loop; `close` it there."""
+    """A client of one endpoint. Used inside the event loop; `close` it there.
+
+    `answering` are the tasks whose request is at the server: what they wait for will be paid for.
+    """
 
     endpoint: Endpoint
     usage: Usage = Usage()
+    answering: set[asyncio.Task[Any]] = field(default_factory=set, repr=False)
     _session: aiohttp.ClientSession | None = field(default=None, repr=False)
     _dice: random.Random = field(default_factory=random.Random, repr=False)
 
@@ -138,6 +142,9 @@ class Transport:
         entered = len(body or b"") // BYTES_PER_TOKEN
         async with limiter.slot(entered):
             started = limiter.now()
+            task = asyncio.current_task()
+            assert task is not None
+            self.answering.add(task)
             try:
                 async with self._client().request(
                     method, self.endpoint.base_url.rstrip("/") + path, data=body
@@ -157,6 +164,8 @@ class Transport:
                     kind="connection",
                     sent=not isinstance(e, aiohttp.ClientConnectorError),
                 ) from None
+            finally:
+                self.answering.discard(task)
             if status == 429:
                 limiter.refused(started=started, retry_after=_retry_after(headers))
                 raise self.refusal(status, headers, raw)

@@ -126,7 +126,7 @@ def test_the_prompt_names_the_languages(lang: str) -> None:
     system = ChatTranslator(Transport(Endpoint()), "m", "en", lang).system
     assert f"from English into {LANGUAGES.get(lang, lang)}." in system
     assert "{{" not in system and "{%" not in system
-    assert ("합니다체" in system) == (lang == "ko")
+    assert ("합쇼체" in system) == (lang == "ko")
 
 
 def test_terms_and_examples_travel_with_those_who_need_them() -> None:
@@ -160,10 +160,11 @@ def test_register_and_style_are_said_where_they_are_set() -> None:
 
     plain = of()
     assert not {"register", "style"} & set(plain[0])
-    assert plain == of(None, " ") and "합니다체" in plain[1]
+    assert plain == of(None, " ") == of("formal") and "합쇼체" in plain[1]
     for register, said in (("formal", "합쇼체"), ("polite", "해요체"), ("plain", "해라체")):
         policy, system = of(register, "For {{ children }},\n- short.")
-        assert policy["register"] == register and policy["style"] == "For {{ children }}, - short."
+        assert policy.get("register") == (None if register == "formal" else register)
+        assert policy["style"] == "For {{ children }}, - short."
         assert said in system and "\n- For {{ children }}, - short.\n" in system
 
 

@@ -75,6 +75,7 @@ class Lab:
             base_url=url,
             api_key=secret(options.pop("key", None)),
             concurrency=options.pop("concurrency", 4),
+            rpm=options.pop("rpm", None),
             max_retries=transport_retries,
             backoff=0.001,
         )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
 import pytest
 
-from hret_agents.translate.engine import GIVE_UP_AFTER, Outcome
+from hret_agents.translate.engine import GIVE_UP_AFTER, GRACE, Outcome
 from hret_agents.translate.memory import Memory, unit_key
 from hret_agents.translate.units import Unit
 from llm_eval.errors import UserError
@@ -181,3 +182,49 @@ def test_a_rate_limit_slows_and_loses_nothing(lab: Lab, serve: Callable[..., Cha
     assert failed(outcomes, units) == []
     assert set(chat.sources(answered=True).values()) == {1}
     assert all(len(rows_of(r)) == 1 for r in chat.requests)
+
+
+def test_a_stop_sends_nothing_more(lab: Lab, chat: ChatServer) -> None:
+    """Packs that wait for their turn are let go of at once; the one at the server is waited for."""
+    units = units_of(40)
+
+    async def stopped() -> None:
+        stream = lab.outcomes(chat.url, units, batch_size=2, rpm=30)
+        task = asyncio.ensure_future(anext(stream))
+        with chat.held():
+            await until(lambda: chat.count() == 1)
+            task.cancel()
+            await asyncio.sleep(0)
+        await asyncio.gather(task, return_exceptions=True)
+        await stream.aclose()
+
+    begun = time.monotonic()
+    asyncio.run(stopped())
+    assert chat.count() == 1 and time.monotonic() - begun < GRACE
+    assert sum(chat.sources(answered=True).values()) == 2
+    lab.run(chat, units)
+    assert max(chat.sources().values()) == 1
+
+
+def test_replies_that_come_while_stopping_are_kept_one_by_one(
+    lab: Lab, serve: Callable[..., ChatServer]
+) -> None:
+    """A second Ctrl-C, or a kill, loses only what had not come by then."""
+    chat = serve(slots=1, slot_rate=400)
+    units = units_of(40)
+
+    async def stopped_twice() -> None:
+        stream = lab.outcomes(chat.url, units, batch_size=2, concurrency=8)
+        task = asyncio.ensure_future(anext(stream))
+        await until(lambda: chat.count() == 8)
+        task.cancel()
+        await until(lambda: len(chat.sources(answered=True)) >= 6)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await stream.aclose()
+
+    asyncio.run(stopped_twice())
+    answered = set(chat.sources(answered=True))
+    with Memory(lab.path) as memory:
+        kept = [u for u in units if memory.get([unit_key(u, lab.policy())])]
+    assert len(answered) - 2 <= len(kept) and len(kept) >= 4

@@ -40,6 +40,32 @@ def test_a_long_text_goes_in_pieces_and_comes_back_whole(lab: Lab, chat: ChatSer
     assert chat.count() == asked
 
 
+def test_equal_pieces_are_asked_once_and_stand_where_they_stood(lab: Lab, chat: ChatServer) -> None:
+    """In one text, in another text and at another place, with other white space around them."""
+    piece = " ".join(sentence(i) for i in range(70))
+    assert 2000 < len(piece) < 4000
+    texts = [f"{piece}\n\n{piece}\n \n{piece}", f"{piece}\n\n{piece}\n\n\n{piece}"]
+    units = [unit(texts[0]), unit(texts[1], "a choice", "another one")]
+    assert [whole(o) for o in lab.run(chat, units)] == [u.texts for u in units]
+    assert set(chat.sources().values()) == {1}
+
+
+def test_what_another_process_translated_meanwhile_is_not_asked(lab: Lab, chat: ChatServer) -> None:
+    """The memory is looked at again before a request, if somebody has written to it."""
+    units = units_of(40)
+
+    async def one_after_the_other() -> list[Outcome]:
+        first = lab.outcomes(chat.url, units, concurrency=1, batch_size=2)
+        outcomes = [await anext(first)]
+        second = [o async for o in lab.outcomes(chat.url, units, concurrency=4)]
+        assert failed(second, units) == []
+        return [*outcomes, *[o async for o in first]]
+
+    outcomes = asyncio.run(one_after_the_other())
+    assert failed(outcomes, units) == []
+    assert sum(chat.sources().values()) <= len(units) + 2
+
+
 def test_a_reply_that_never_fits_is_asked_for_in_pieces(lab: Lab, chat: ChatServer) -> None:
     """A model with a short output limit: the row is halved until it fits, and that is
     remembered."""
