@@ -5,6 +5,7 @@ Whatever is missing is answered with what there is.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import logging
 import re
@@ -33,6 +34,8 @@ FORMATS = {
     ".arrow": "arrow",
 }
 _REPO = re.compile(r"(?:[A-Za-z0-9][\w.-]{0,95}/)?[A-Za-z0-9_][\w.-]{0,95}", re.ASCII)
+_SPLITS = ("train", "test", "validation")
+_ALSO_SPLITS = ("training", "testing", "evaluation")  # near a split's name, and meant so
 _SAFE = re.compile(r"\w[\w .+-]*")
 
 
@@ -77,10 +80,12 @@ def open_source(job: PortJob) -> Source:
     source = _local(job) if is_local(job.dataset) else _hub(job)
     if not source.data or source.rows == 0:
         raise UserError(f"{job.dataset!r} has no rows", hint="check --subset and --split")
+    first = "/".join(next(source.parts)[:2])
     for subset, split, data in source.parts:
         if data.features != source.features:
             raise UserError(
-                f"the columns of {subset}/{split} differ from the others'",
+                f"the columns of {subset}/{split} differ from those of {first}: "
+                + _difference(source.features, data.features),
                 hint="port such subsets or splits one at a time",
             )
         if not _SAFE.fullmatch(subset) or not _SAFE.fullmatch(split):
@@ -196,7 +201,7 @@ def _split_in(name: str) -> str | None:
     """
     for part in re.split(r"[^a-z]+", name.lower()):
         known = {"dev": "validation", "val": "validation", "valid": "validation"}.get(part, part)
-        if known in ("train", "test", "validation"):
+        if known in _SPLITS:
             return known
     return None
 
@@ -205,15 +210,81 @@ def _read(paths: Sequence[Path]) -> Any:
     from datasets import load_dataset
 
     kind = FORMATS[paths[0].suffix]
+    filled = [p for p in paths if kind not in ("json", "csv") or not _blank(p)]
+    if not filled:
+        raise _no_rows(paths[0])
     more: dict[str, Any] = {"sep": "\t"} if paths[0].suffix == ".tsv" else {}
     try:
-        return load_dataset(kind, data_files=[str(p) for p in paths], split="train", **more)
+        data = load_dataset(kind, data_files=[str(p) for p in filled], split="train", **more)
     except Exception as e:  # its readers raise whatever their parsers do
         cause = e.__cause__ or e
+        if "corresponds to no data" in str(cause):
+            raise _no_rows(paths[0]) from None
+        if len(filled) > 1:
+            _same_columns(filled)
         raise UserError(
             f"{paths[0]} cannot be read as {kind}: {' '.join(str(cause).split())[:300]}",
             hint="is it complete, UTF-8, and the same columns in every row?",
         ) from None
+    if kind == "csv":
+        _separated(data.column_names, paths[0])
+    return data
+
+
+def _blank(path: Path) -> bool:
+    """Is a text file empty, or all white space?"""
+    try:
+        with path.open("rb") as file:
+            return not any(line.removeprefix(b"\xef\xbb\xbf").strip() for line in file)
+    except OSError as e:
+        raise UserError(f"{path} cannot be read: {e.strerror}", hint="check its rights") from None
+
+
+def _no_rows(path: Path) -> UserError:
+    return UserError(f"{path} holds no rows", hint="is it the file that was meant?")
+
+
+def _same_columns(paths: Sequence[Path]) -> None:
+    """A `UserError` that names two files whose columns differ, or one that cannot be read."""
+    first = _read(paths[:1]).features
+    for path in paths[1:]:
+        other = _read([path]).features
+        if other != first:
+            raise UserError(
+                f"the columns of {path} differ from those of {paths[0]}: "
+                + _difference(first, other),
+                hint="give all files of a split the same columns, or port them one at a time",
+            )
+
+
+def _difference(first: Any, other: Any) -> str:
+    """The first thing that makes two `datasets.Features` differ.
+
+    >>> _difference({"q": "text", "n": "int64"}, {"q": "text"}), _difference({}, {"n": "int64"})
+    ("'n' is missing", "'n' was added")
+    """
+    for name in (*first, *other):
+        if name not in other or name not in first:
+            return f"{name!r} " + ("was added" if name in other else "is missing")
+        if first[name] != other[name]:
+            was, now = (str(getattr(f[name], "dtype", f[name]))[:80] for f in (first, other))
+            return f"{name!r} is {now}, not {was}"
+    return "in their order"
+
+
+def _separated(columns: Sequence[str], path: Path) -> None:
+    """A `UserError` if a table was not cut into the columns that its file has."""
+    named = [c for c in columns if not c.startswith("__index_level_")]
+    if len(named) == 1 and (sign := next((s for s in ";\t" if s in named[0]), "")):
+        raise UserError(
+            f"the columns of {path} are separated by {sign!r}: {named[0]!r} would be one column",
+            hint="save it with commas between the columns, or with tabs as a .tsv",
+        )
+    if len(named) < len(columns):
+        raise UserError(
+            f"the rows of {path} have more fields than its first line has columns",
+            hint="put a text that holds the separator between double quotes",
+        )
 
 
 def _chosen(
@@ -221,10 +292,14 @@ def _chosen(
 ) -> Sequence[str]:
     """What was asked for, all of it there; everything when nothing was asked for.
 
-    A single file has no split but the one its user names.
+    A single file has no split but the one its user names, unless that is a known one mistyped.
     """
     there = list(there)
     if one_file:
+        for name in asked[:1]:
+            told = name in (*there, *_ALSO_SPLITS) or _split_in(name)
+            if not told and difflib.get_close_matches(name.lower(), _SPLITS, cutoff=0.75):
+                raise Unknown(kind, name, _SPLITS)
         return asked[:1] or there
     for name in asked:
         if name not in there:
@@ -306,9 +381,7 @@ def hub_errors(name: str) -> Iterator[None]:
                 f"the Hub refused {name!r} ({status})", hint="check HF_TOKEN and its rights"
             ) from None
         raise UserError(f"the Hub answered {status} for {name!r}", hint="try again later") from None
-    except (
-        Exception
-    ) as e:  # datasets wraps what its readers and the network raise in types of many kinds
+    except Exception as e:  # datasets wraps what its readers and the network raise
         raise _other(name, e) from None
 
 

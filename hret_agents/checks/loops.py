@@ -16,6 +16,7 @@ _DRAWN_OUT = re.compile(  # `Hahaha`, `Nooo`, `knock, knock, knock`
 )
 _NO_WORDS = re.compile(r"[IVXLCDM]+|[wW]{3}")
 _GAP = re.compile(r"\s{3}")
+_SEEN = {"\n": "⏎", "\t": "⇥"}
 
 
 def loops(text: str) -> Iterator[str]:
@@ -72,12 +73,14 @@ def loop_of_its_own(source: str, target: str) -> str:
 
     Words, digits, signs and white space are kinds; a line of signs (`...`, `---`) in the source
     allows for any such line, and a word that is drawn out or said three times (`Nooo`, `Hahaha`)
-    for one or two syllables that loop.
+    for one or two syllables that loop. White space is given as signs that can be seen.
 
     >>> loop_of_its_own("Go, go!", "가자 " * 12), loop_of_its_own("Go! " * 9, "가자! " * 9)
     (' 가자', '')
     >>> loop_of_its_own("Hahaha!", "하" * 9), loop_of_its_own("World War III", "ㅋ" * 9)
     ('', 'ㅋ')
+    >>> loop_of_its_own("Stop.", "멈춰." + " " * 9), loop_of_its_own("Stop.", "멈춰." + "\\n" * 9)
+    ('␣', '⏎')
     >>> loop_of_its_own("One\\n---\\nTwo", "하나\\n-----------\\n둘")
     ''
     """
@@ -92,7 +95,7 @@ def loop_of_its_own(source: str, target: str) -> str:
         if _kind(stretch) in known or (not stretch.strip("_") and "__" in source):
             continue
         if not sounds or len(stretch.strip(" ,.!?~")) > 2:
-            return stretch
+            return stretch if stretch.strip() else "".join(_SEEN.get(c, "␣") for c in stretch)
     return ""
 
 

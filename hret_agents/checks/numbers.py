@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 from hret_agents.checks.base import Rules
 from hret_agents.checks.measures import measures
-from hret_agents.checks.numerals import MOST, Mention, Time, Value, digits, outside
+from hret_agents.checks.numerals import MOST, Mention, Time, Value, digits, number, outside
 from hret_agents.checks.numerals_en import english
 from hret_agents.checks.numerals_ko import korean
 
 _READERS: dict[str, Callable[[str], list[Mention]]] = {"en": english, "ko": korean}
 _RUN = re.compile(r"\d+")
+_PLAIN = re.compile(r"\d[\d,]*(\.\d+)?")
 _WORDS_AT_MOST = 31  # in a language that is not read, numbers up to here may be words
 
 
@@ -27,6 +28,8 @@ def numbers(source: str, target: str, rules: Rules) -> str:
     ''
     >>> numbers("Three birds and 3 cats", "새 4마리와 고양이 세 마리", rules)
     'the numbers differ: 4 was added'
+    >>> numbers("3 dozen eggs at 2 p.m.", "오전 2시에 달걀 3개", rules)
+    'the numbers differ: 36, 14:00 are missing, 3, 2:00 were added'
     """
     old, new = outside(source), outside(target)
     readers = _READERS.get(rules.source_lang), _READERS.get(rules.lang)
@@ -77,7 +80,17 @@ def _compared(was: Sequence[Mention], now: Sequence[Mention]) -> tuple[list[str]
 
 
 def _texts(mentions: Sequence[Mention]) -> list[str]:
-    return list(dict.fromkeys(m.text for m in mentions))
+    return list(dict.fromkeys(map(_shown, mentions)))
+
+
+def _shown(mention: Mention) -> str:
+    """A number as it stands, or as it was read where its digits alone say something else."""
+    if mention.time and mention.time.known:
+        return f"{mention.time.hour % 24}:{mention.time.minute:02}"
+    if _PLAIN.fullmatch(mention.text) and number(mention.text) not in mention.values:
+        for value in mention.values[:1]:
+            return value if isinstance(value, str) else f"{value:,}"
+    return mention.text
 
 
 # -- times of day ----------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ from llm_eval.errors import Unknown, UserError
 
 LeafPath = str
 EACH = "[]"
+FORMAT = 1  # of the file
+LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z]{2,4})?")
 EVERY = "*"  # under `ignore`: all leaves
 Register = Literal["formal", "polite", "plain"]
 IGNORABLE = (
@@ -107,7 +109,7 @@ class Plan:
     style: str = ""
     glossary: dict[str, str] = field(default_factory=dict)
     ignore: dict[LeafPath, list[str]] = field(default_factory=dict)
-    format: int = 1
+    format: int = FORMAT
 
     def ignored(self, path: LeafPath) -> frozenset[str]:
         """The checks that are switched off for a leaf; for "*" those that are so everywhere."""
@@ -160,16 +162,37 @@ def read_plan(path: Path) -> Plan:
     import yaml
 
     try:
-        raw = yaml.safe_load(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"there is no plan file {path}", hint=_SHOWN) from None
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as e:
+        raw = yaml.safe_load(_text(path))
+    except (yaml.YAMLError, ValueError, RecursionError) as e:  # ValueError: the 31st of June
         raise UserError(f"{path} is no YAML: {' '.join(str(e).split())}", hint=_SHOWN) from None
     if not isinstance(raw, dict):
         raise UserError(f"{path} is no plan", hint=_SHOWN)
+    if (version := raw.get("format", FORMAT)) != FORMAT:
+        raise UserError(
+            f"{path} is a plan of format {version!r}, and this program reads format {FORMAT}",
+            hint=_SHOWN,
+        )
     plan: Plan = validated(Plan, raw, path, hint=_SHOWN)
+    if not LANGUAGE.fullmatch(plan.source_lang):
+        raise UserError(
+            f"{path}: source_lang: {plan.source_lang!r} is no language code",
+            hint="for example source_lang: en",
+        )
     check_options(plan, str(path))
     return plan
+
+
+def _text(path: Path) -> str:
+    if path.is_dir():
+        raise UserError(f"{path} is a folder, and a plan is a file", hint=_SHOWN)
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        raise UserError(f"there is no plan file {path}", hint=_SHOWN) from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is no text in UTF-8", hint="save it as UTF-8") from None
+    except OSError as e:
+        raise UserError(f"{path} cannot be read: {e.strerror}", hint="check its rights") from None
 
 
 def check_options(plan: Plan, where: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hret_agents.plan.records import EACH, LeafPath, keys_of, path_of
+from llm_eval.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +38,21 @@ class Leaf:
 
 
 def leaves_of(features: Any) -> list[Leaf]:
-    """The leaves of a `datasets.Features`, in order."""
+    """The leaves of a `datasets.Features`, in order.
+
+    Raises:
+        UserError: a column or field has no name that a path can hold.
+    """
     return list(_walk(dict(features), ()))
 
 
 def _walk(feature: Any, keys: tuple[str, ...]) -> Iterator[Leaf]:
     if isinstance(feature, dict):
         for key, inner in feature.items():
+            if key in ("", EACH):
+                where = f"a field of the column {keys[0]!r}" if keys else "a column of the data"
+                said = f"is called {key!r}" if key else "has no name"
+                raise UserError(f"{where} {said}", hint="give it a name, and port it again")
             yield from _walk(inner, (*keys, key))
         return
     if isinstance(feature, list):

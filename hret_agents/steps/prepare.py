@@ -25,6 +25,7 @@ from hret_agents.plan.gold import MISSING
 from hret_agents.plan.infer import infer_plan
 from hret_agents.plan.records import (
     EVERY,
+    LANGUAGE,
     Plan,
     Register,
     TaskPlan,
@@ -43,10 +44,10 @@ from llm_eval.aio import run_sync
 from llm_eval.dataset.spec import MANIFEST, Manifest, read_manifest
 from llm_eval.errors import MissingExtra, Unknown, UserError
 from llm_eval.models import MODELS
+from llm_eval.settings import home
 
 LOOKED_AT = 500  # rows that a plan is inferred from
 WORK = ".work"
-_LANG = re.compile(r"[a-z]{2,3}(-[A-Za-z]{2,4})?")
 
 
 def prepare(job: PortJob, listener: Listener) -> Port:
@@ -55,6 +56,7 @@ def prepare(job: PortJob, listener: Listener) -> Port:
     choice = chosen(job)
     needs_key(job, choice)
     writable(job.output_dir)
+    writable_home()
     listener(Stage("download", job.dataset))
     source = open_source(job)
     plan = plan_of(job, source)
@@ -81,7 +83,7 @@ def prepare(job: PortJob, listener: Listener) -> Port:
 def check_names(job: PortJob) -> None:
     """Names and numbers that cannot be right, told before anything is opened."""
     stem_of(job.dataset)
-    if not _LANG.fullmatch(job.target_lang):
+    if not LANGUAGE.fullmatch(job.target_lang):
         raise UserError(
             f"{job.target_lang!r} is no language code", hint="for example --target-lang ko"
         )
@@ -256,15 +258,22 @@ def restore(folder: Path, work: Path) -> None:
 
 def writable(root: Path) -> None:
     """The output folder, made if it is missing."""
+    _probed(root / WORK, f"the output folder {root}", "pass --output-dir")
+
+
+def writable_home() -> None:
+    """The folder of the memory and the index of ports, made if it is missing."""
+    _probed(home(), f"{home()}, the folder of the translation memory,", "set HRET_HOME to another")
+
+
+def _probed(folder: Path, what: str, hint: str) -> None:
     try:
-        (root / WORK).mkdir(parents=True, exist_ok=True)
-        probe = root / WORK / f".probe-{os.getpid()}"
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{os.getpid()}"
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as e:
-        raise UserError(
-            f"the output folder {root} cannot be written to: {e.strerror}", hint="pass --output-dir"
-        ) from None
+        raise UserError(f"{what} cannot be written to: {e.strerror}", hint=hint) from None
 
 
 def room_for(source: Source, root: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from datasets import Dataset
+from datasets import Dataset, Value
 
 from hret_agents.plan.infer import infer_plan
 from hret_agents.plan.records import (
@@ -146,6 +146,10 @@ def test_the_hash_holds_every_part() -> None:
         ({"ignore": {"question": ["json_ids"]}}, "'json_ids' guards the data's structure"),
         ({"ignore": {"question": "numbers"}}, r"ignore\.question"),
         ({"task__span": {"context": "question"}}, r"task\.span\.text"),
+        ({"format": 9}, "format 9, and this program reads format 1"),
+        ({"format": "1"}, "format '1'"),
+        ({"source_lang": "English"}, "source_lang: 'English' is no language code"),
+        ({"source_lang": ""}, "source_lang: '' is no language code"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, edits: dict[str, Any], said: str) -> None:
@@ -187,11 +191,28 @@ def test_a_file_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
     """A missing file, a folder and a file that is no text are told, with the path."""
     with pytest.raises(UserError, match="there is no plan file"):
         read_plan(tmp_path / "plan.yaml")
-    with pytest.raises(UserError, match=str(tmp_path)):
+    with pytest.raises(UserError, match=f"{tmp_path} is a folder"):
         read_plan(tmp_path)
-    (tmp_path / "plan.yaml").write_bytes(b"\xff\xfe\xfa")
-    with pytest.raises(UserError, match=r"plan\.yaml"):
+    (tmp_path / "plan.yaml").write_text(PLAN.to_yaml(), encoding="utf-16")
+    with pytest.raises(UserError, match=r"plan\.yaml is no text in UTF-8"):
         read_plan(tmp_path / "plan.yaml")
+    (tmp_path / "plan.yaml").write_text("source: 2024-06-31\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"plan\.yaml is no YAML"):
+        read_plan(tmp_path / "plan.yaml")
+
+
+@pytest.mark.parametrize(
+    ("features", "said"),
+    [
+        ({"id": Value("int64"), "": Value("string")}, "a column of the data has no name"),
+        ({"id": {"": Value("string")}}, "a field of the column 'id' has no name"),
+        ({"[]": Value("string")}, r"a column of the data is called '\[\]'"),
+    ],
+)
+def test_a_column_without_a_name_is_refused(features: dict[str, Any], said: str) -> None:
+    """What a plan has no path for is told."""
+    with pytest.raises(UserError, match=said):
+        leaves_of(features)
 
 
 def test_a_plan_that_fits_passes() -> None:

@@ -149,6 +149,69 @@ def test_what_does_not_fit_together(work: Path) -> None:
             opened(name)
 
 
+def test_files_of_a_split_that_differ_are_named(work: Path) -> None:
+    """Two files of one split with other columns, or other types, are both named."""
+    first = [{"q": "x", "n": 1}]
+    more, text = [{"q": "x", "n": 1, "more": 2}], [{"q": "x", "n": "y"}]
+    for name, other, words in (("more", more, "'more' was added"), ("text", text, "'n' is string")):
+        (work / name).mkdir()
+        jsonl(work / name / "train-0.jsonl", first)
+        jsonl(work / name / "train-2.jsonl", other)
+        said = (
+            rf"columns of {name}/train-2.jsonl differ from those of {name}/train-0.jsonl: {words}"
+        )
+        with pytest.raises(UserError, match=said):
+            opened(name)
+
+
+def test_splits_that_differ_are_named(work: Path) -> None:
+    """Of splits with other columns, the two and the column are named."""
+    jsonl(work / "test.jsonl")
+    jsonl(work / "train.jsonl", [{"n": 1}])
+    said = "default/train differ from those of default/test: '질문' is missing"
+    with pytest.raises(UserError, match=said):
+        opened(work)
+
+
+NO_DATA = "holds no rows"
+REFUSED = {
+    "a.jsonl": ("", NO_DATA), "b.jsonl": ("\n \n", NO_DATA), "c.json": ("[]", NO_DATA),
+    "d.csv": ("", NO_DATA), "e.csv": ("q,a\n", NO_DATA), "f.tsv": ("q\ta\n", NO_DATA),
+    "g.csv": ("\r\n\r\n", NO_DATA), "h.jsonl": ("\ufeff\n", NO_DATA),
+    "i.csv": ("question;answer\nHi?;1\n", "are separated by ';'"),
+    "j.csv": ("question;answer\nHi, you;1\nHi, me;2\n", "are separated by ';'"),
+    "k.csv": ("question\tanswer\nHi?\t1\n", r"are separated by '\\t'"),
+    "l.csv": ("question,answer\nWell, well?,1\nWho, I?,2\n", "have more fields than"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_file_without_rows_or_cut_in_the_wrong_places(name: str, work: Path) -> None:
+    """No rows, another separator and a bare comma, which would move columns, are told."""
+    text, said = REFUSED[name]
+    (work / name).write_bytes(text.encode())
+    with pytest.raises(UserError, match=f"{name} {said}"):
+        opened(name)
+
+
+def test_an_empty_file_beside_others_adds_nothing(work: Path) -> None:
+    """An empty shard is passed over; the rows of the others are all there."""
+    (work / "train-0.csv").write_bytes(b"")
+    WRITERS["quiz.csv"](work / "train-1.csv")
+    assert opened(work).data["default"]["train"].to_list() == ROWS
+
+
+def test_a_mistyped_split_is_guessed(work: Path) -> None:
+    """A file's split may be called anything, but not nearly what splits are called."""
+    jsonl(work / "quiz_test.jsonl")
+    for split in ("tset", "tests", "trian", "vaildation"):
+        with pytest.raises(UserError, match=f"no split called '{split}'") as told:
+            opened("quiz_test.jsonl", splits=(split,))
+        assert "did you mean" in told.value.hint
+    for split in ("train", "test_2", "dev", "hard", "training", "evaluation"):
+        assert shape(opened("quiz_test.jsonl", splits=(split,))) == {"default": {split: 6}}
+
+
 def test_the_limit_is_of_each_split(work: Path) -> None:
     """A limit takes the first rows of each split, and no more than there are."""
     (work / "quiz").mkdir()

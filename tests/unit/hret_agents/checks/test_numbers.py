@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -222,12 +223,21 @@ def test_numbers_that_differ_are_named(source: str, target: str) -> None:
         ("He has 12 pens.", "그는 펜이 21자루 있다.", "12 is missing, 21 was added"),
         ("12 pens, 5 cups", "펜과 컵", "12, 5 are missing"),
         ("pens", "펜 3자루", "3 was added"),
-        ("at 2 p.m.", "오전 2시에", "2 is missing, 2시 was added"),
+        ("at 2 p.m.", "오전 2시에", "14:00 is missing, 2:00 was added"),
+        ("3 dozen eggs", "달걀 3개", "36 is missing, 3 was added"),
+        ("2 dozen or 3 dozen", "2개나 3개", "24, 36 are missing, 2, 3 were added"),
+        ("1.5 million people", "1.5명", "1,500,000 is missing, 1.5 was added"),
         ("three pens", "펜 네 자루", "three is missing, 네 자루 was added"),
     ],
 )
 def test_the_message_says_which_numbers(source: str, target: str, said: str) -> None:
     assert numbers(source, target, KO) == f"the numbers differ: {said}"
+
+
+@pytest.mark.parametrize(("source", "target"), DIFFERENT)
+def test_no_number_is_both_missing_and_added(source: str, target: str) -> None:
+    lost, _, added = numbers(source, target, KO).partition(" missing, ")
+    assert not set(re.findall(r"[\d:,./]*\d", lost)) & set(re.findall(r"[\d:,./]*\d", added))
 
 
 def test_a_number_of_the_source_must_stand_as_often() -> None:

@@ -303,3 +303,11 @@ def test_hostile_texts_take_no_time(stretch: str) -> None:
             started = time.perf_counter()
             check(source, target, KO)
             assert time.perf_counter() - started < 1, name  # 0.1 s on an idle machine
+
+
+@pytest.mark.parametrize(
+    ("added", "shown"), [(" " * 12, "␣"), ("\n" * 12, "⏎"), ("\t \n" * 12, "⇥")]
+)
+def test_white_space_that_loops_is_shown(added: str, shown: str) -> None:
+    said = CHECKS["repetition"]("Stop there.", f"거기 멈추시오.{added}끝", KO)
+    assert said.startswith("the text repeats itself: ") and shown in said
