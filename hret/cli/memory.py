@@ -161,7 +161,8 @@ def _say_imported(done: Imported, suggestions: bool) -> None:
     _say(done.duplicates, "repeated in the files")
     _say(done.without_pair, "TMX units left out: no text in the source or another language")
     if not suggestions:
-        _say(done.by_model, "of the locked pairs were made by a model, their file says")
+        _say(done.known, "already known, not locked: a model's, as the memory holds them")
+        _say(done.by_model, "pairs bear a model's name: edited since, or of another memory")
     _say(done.conflicts, "translations replaced by a later one of the same source:")
     for line in done.named:
         typer.echo(f"    {line}")
@@ -171,11 +172,17 @@ def _say_imported(done: Imported, suggestions: bool) -> None:
 @app.command("gc", help="Remove what was not used for long, or a model's translations.")
 def gc(
     older_than: Annotated[
-        int | None, typer.Option(min=0, help="Last used more than so many days ago.")
+        int | None, typer.Option(min=0, help="Last used more than so many days ago; 0: all.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Translated by this model.")] = None,
     locked: Annotated[
         bool, typer.Option("--locked", help="What people brought in too, by its age.")
+    ] = False,
+    locked_only: Annotated[
+        bool,
+        typer.Option(
+            "--locked-only", help="Only what people brought in; with --older-than 0 all of it."
+        ),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
     as_json: Json = False,
@@ -185,7 +192,12 @@ def gc(
 
     with _memory() as memory:
         done = upkeep.collect(
-            memory, older_than=older_than, model=model, locked=locked, dry_run=dry_run
+            memory,
+            older_than=older_than,
+            model=model,
+            locked=locked,
+            locked_only=locked_only,
+            dry_run=dry_run,
         )
     if as_json:
         typer.echo(json.dumps({**asdict(done), "dry_run": dry_run}, ensure_ascii=False, indent=2))

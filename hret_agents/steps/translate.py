@@ -20,7 +20,7 @@ from hret_agents.steps.state import Port, Splits
 from hret_agents.translate.audit import audit
 from hret_agents.translate.base import Translator
 from hret_agents.translate.engine import Engine, Outcome
-from hret_agents.translate.memory import Memory
+from hret_agents.translate.memory import Memory, voice_of
 from hret_agents.translate.suggest import MOST, Suggestions
 from hret_agents.translate.units import Unit, translated_row, unit_of
 from hret_agents.translate.write import Notes, SplitWriter, tables
@@ -71,7 +71,8 @@ def _engine(port: Port, translator: Translator, memory: Memory) -> Engine:
     suggestions = None
     if translator.paid and job.suggestions:
         upto = snapshot(port, memory)
-        pairs = memory.pairs(plan.source_lang, plan.target_lang, upto, newest=MOST)
+        voice = voice_of(translator.policy)
+        pairs = memory.pairs(plan.source_lang, plan.target_lang, upto, newest=MOST, voice=voice)
         suggestions = Suggestions(pairs)
     return Engine(
         translator,

@@ -66,7 +66,8 @@ def import_files(
     """Bring files into the memory: all of them, or none.
 
     The languages are those of lines that name none. Pairs that are nobody's yet (TMX, plain lines)
-    are locked, or with `suggestions` only shown to the model as examples.
+    are locked, or with `suggestions` only shown to the model as examples. Not locked is what the
+    memory holds from a model, word for word: nobody edited it.
 
     Raises:
         UserError: a file or a line cannot be read; nothing was imported.
@@ -198,8 +199,9 @@ def _read_tmx(path: Path, incoming: Incoming) -> None:
         pairs = list(_pairs_of(unit))
         incoming.without_pair += not pairs
         for source_lang, source, target_lang, target in pairs:
-            incoming.by_model += bool(unit.model)
-            incoming.pair(where, source, target, source_lang, target_lang)
+            incoming.pair(
+                where, source, target, source_lang, target_lang, by_model=bool(unit.model)
+            )
 
 
 def _pairs_of(unit: TmxUnit) -> Iterator[tuple[str, str, str, str]]:

@@ -1,7 +1,7 @@
 """What an import has read so far: kept aside on the disk, and then brought in at one go.
 
-So a bad line at the end brings in nothing, a large file needs no memory, and other processes wait
-for the memory only while it is written.
+So a bad line at the end brings in nothing, a large file needs little memory, and other processes
+wait for the memory only while it is written.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from types import TracebackType
 from typing import Any, Self
 
@@ -35,8 +36,9 @@ class Imported:
 
     `there`: known already, and as they were; `changed`: sources whose translation is another one
     now; `conflicts`: how many translations in the files a later one replaced, the first ones named
-    in `named`; `without_pair`: TMX units without a text in either language; `by_model`: pairs of
-    TMX files that say that a model made them.
+    in `named`; `without_pair`: TMX units without a text in either language; `known`: pairs that are
+    a model's as the memory holds them, no edits, and so not locked; `by_model`: other pairs of TMX
+    files that say that a model made them.
     """
 
     units: int = 0
@@ -50,6 +52,7 @@ class Imported:
     duplicates: int = 0
     conflicts: int = 0
     without_pair: int = 0
+    known: int = 0
     by_model: int = 0
     named: tuple[str, ...] = ()
 
@@ -62,7 +65,6 @@ class Incoming:
     source_lang: str
     target_lang: str
     without_pair: int = 0
-    by_model: int = 0
     _empty: int = 0
     _duplicates: int = 0
     _conflicts: int = 0
@@ -80,6 +82,8 @@ class Incoming:
         for statement in (
             "PRAGMA journal_mode=OFF",
             "PRAGMA cache_size=-65536",
+            "CREATE TABLE read (kind, source, target, source_lang, target_lang, place, by_model,"
+            " mark)",
             "CREATE TABLE pairs (kind, source, target, source_lang, target_lang,"
             " UNIQUE (kind, target_lang, source))",
             f"CREATE TABLE units ({', '.join(_COLUMNS)}, UNIQUE (key))",
@@ -106,19 +110,22 @@ class Incoming:
         target_lang: str,
         *,
         table: str | None = None,
+        by_model: bool = False,
     ) -> None:
-        """A source and its translation; of two translations of a source the later one counts."""
+        """A source and its translation; of two translations of a source the later one counts.
+
+        `by_model`: its file says that a model made it. A pair of no `table` that would be locked
+        and is a model's, as the memory holds it, does not count.
+        """
         if not source.strip() or not target.strip():
             self._empty += 1
             return
         source, target = core_pair(source, target)
-        place = (table or self.table, target_lang, source)
+        mark = hash(source) if table is None and self.table == "locked" else None
+        pair = (source, target, source_lang, target_lang)
+        row = (table or self.table, *pair, where, by_model, mark)
         with _disk():
-            query = "SELECT target FROM pairs WHERE kind = ? AND target_lang = ? AND source = ?"
-            old = self._db.execute(query, place).fetchone()
-            if self._is_new(where, source, target, old and old[0]):
-                row = (place[0], source, target, source_lang, target_lang)
-                self._db.execute("REPLACE INTO pairs VALUES (?, ?, ?, ?, ?)", row)
+            self._db.execute("INSERT INTO read VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def unit(self, where: str, row: tuple[Any, ...]) -> None:
         """A paid unit, as `unit_of_line` reads it."""
@@ -148,6 +155,9 @@ class Incoming:
 
     def commit(self, memory: Memory) -> Imported:
         """Bring everything into the memory, in one transaction. Its own units stay as they are."""
+        with _disk():
+            known = self._drop_known(memory)
+            self._settle()
         pairs = "SELECT source, target, source_lang, target_lang FROM pairs WHERE kind = ?"
         brought: dict[str, tuple[int, int]] = {}
         with memory.writing() as db:
@@ -176,9 +186,37 @@ class Incoming:
             duplicates=self._duplicates,
             conflicts=self._conflicts,
             without_pair=self.without_pair,
-            by_model=self.by_model,
+            known=known,
+            by_model=int(self._db.execute("SELECT total(by_model) FROM read").fetchone()[0]),
             named=tuple(self._named),
         )
+
+    def _drop_known(self, memory: Memory) -> int:
+        """How many pairs were a model's, word for word: they are no edits, and left out."""
+        query = "SELECT DISTINCT source_lang, target_lang FROM read WHERE mark IS NOT NULL"
+        langs = self._db.execute(query).fetchall()
+        self._db.execute("CREATE INDEX marks ON read (mark)")
+        same = "source = ? AND target = ? AND source_lang = ? AND target_lang = ?"
+        units = "SELECT source, target FROM units WHERE source_lang = ? AND target_lang = ?"
+        known = 0
+        for pair in langs:
+            marks = "SELECT mark FROM read WHERE source_lang = ? AND target_lang = ?"
+            wanted = {mark for (mark,) in self._db.execute(marks, pair)}
+            found = chain(memory.rows(units, pair), self._db.execute(units, pair))
+            marked = _marked(memory, found, wanted, pair)
+            dropped = self._db.executemany(f"DELETE FROM read WHERE mark = ? AND {same}", marked)
+            known += dropped.rowcount
+        return known
+
+    def _settle(self) -> None:
+        """Choose among the pairs that were read: of two of one source the later one."""
+        columns = "kind, source, target, source_lang, target_lang"
+        query = "SELECT target FROM pairs WHERE kind = ? AND target_lang = ? AND source = ?"
+        for *row, where in self._db.execute(f"SELECT {columns}, place FROM read ORDER BY rowid"):
+            kind, source, target, _, target_lang = row
+            old = self._db.execute(query, (kind, target_lang, source)).fetchone()
+            if self._is_new(where, source, target, old and old[0]):
+                self._db.execute("REPLACE INTO pairs VALUES (?, ?, ?, ?, ?)", row)
 
     def _bring_units(self, db: sqlite3.Connection) -> int:
         """How many units the memory did not know."""
@@ -202,6 +240,19 @@ def _disk() -> Iterator[None]:
         yield
     except sqlite3.OperationalError as e:
         raise UserError(f"what is imported cannot be kept aside: {e}", hint="make room") from None
+
+
+def _marked(
+    memory: Memory, units: Iterable[tuple[str, str]], wanted: set[int], langs: tuple[str, str]
+) -> Iterator[tuple[int | str, ...]]:
+    """The pairs of texts of the `wanted` units, as `pair` reads and marks them: (mark, *pair)."""
+    for stored_source, stored_target in units:
+        sources = memory.texts(stored_source)
+        marks = [hash(source.strip()) for source in sources]
+        if not wanted.isdisjoint(marks):
+            targets = memory.texts(stored_target)
+            for mark, source, target in zip(marks, sources, targets, strict=True):
+                yield mark, *core_pair(source, target), *langs
 
 
 def _short(text: str) -> str:

@@ -39,6 +39,8 @@ CURRENT = (
     " WHERE newer.key = units.key AND newer.seq > units.seq AND newer.seq <= ?)"
 )
 
+_VOICE = "substr(prompt, instr(prompt || '|', '|') + 1)"  # what follows the prompt's version
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -109,6 +111,8 @@ class Memory:
             hint = "another process is writing to it: run this again when it has finished"
         elif "full" in said:
             hint = "make room on the disk; what was kept until now is kept"
+        elif "malformed" in said:
+            hint = f"`sqlite3 {self.path} .recover` may save what was paid for; after that, {hint}"
         return UserError(f"the translation memory {self.path} cannot be used: {said}", hint=hint)
 
     @contextmanager
@@ -172,6 +176,8 @@ class Memory:
         """Commit translations made under `policy`, and the record of the request, at once."""
         columns = ("model", "prompt", "source_lang", "target_lang")
         under = [policy[name] for name in columns]
+        if voice := voice_of(policy):
+            under[1] += f"|{voice}"
         rows = [
             (kept.key, _json(kept.unit.texts), _json(kept.texts), int(kept.insisted), *under)
             for kept in entries
@@ -236,22 +242,28 @@ class Memory:
         return next((int(seq) for (seq,) in self.rows(query)), 0)
 
     def pairs(
-        self, source_lang: str, target_lang: str, upto: int, *, newest: int | None = None
+        self,
+        source_lang: str,
+        target_lang: str,
+        upto: int,
+        *,
+        newest: int | None = None,
+        voice: str = "",
     ) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
         """Units as they were when `last()` was `upto`: (sources, targets), oldest first.
 
         What people brought in comes too, each pair as a unit of one text; a text that a person
         has translated comes with that translation wherever it stands. `newest`: of the entries up
-        to the bound, no more than the last so many.
+        to the bound, no more than the last so many. `voice`: only units made in it (`voice_of`).
         """
         of = "source_lang = ? AND target_lang = ? AND seq > ? AND seq <= ?"
         query = (
-            f"SELECT seq, source, target, 1 FROM units WHERE {of} AND {CURRENT}"
+            f"SELECT seq, source, target, 1 FROM units WHERE {of} AND {CURRENT} AND {_VOICE} = ?"
             f" UNION ALL SELECT seq, source, target, 0 FROM locked WHERE {of}"
             f" UNION ALL SELECT seq, source, target, 0 FROM suggested WHERE {of} ORDER BY 1"
         )
         bound = [source_lang, target_lang, 0 if newest is None else upto - newest, upto]
-        found = self.rows(query, [*bound, upto, *bound, *bound])
+        found = self.rows(query, [*bound, upto, voice, *bound, *bound])
         any_locked = self.locked_version(target_lang) != NONE_LOCKED
         while part := list(islice(found, _CHUNK)):
             units = [
@@ -324,6 +336,16 @@ def _chunks(values: Sequence[str]) -> Iterator[tuple[Sequence[str], str]]:
 
 def _today() -> str:
     return datetime.now(UTC).date().isoformat()
+
+
+def voice_of(policy: Mapping[str, str]) -> str:
+    """The register and style that a policy asks for, as one text; "" for neither.
+
+    >>> voice_of({"model": "m", "register": "formal"}), voice_of({"model": "m"})
+    ('formal|', '')
+    """
+    register, style = policy.get("register", ""), policy.get("style", "")
+    return f"{register}|{style}" if register or style else ""
 
 
 def unit_key(unit: Unit, policy: Mapping[str, str], terms: Sequence[tuple[str, str]] = ()) -> str:

@@ -56,16 +56,15 @@ class Suggestions:
     def like(self, text: str) -> tuple[str, str] | None:
         """The known text most like `text`, and its translation; the older of two as like.
 
-        None if there is none of the least similarity, or `text` is too short to need one.
+        Never `text` itself: where it is asked anew, its old translation is not wanted. None if
+        there is none of the least similarity, or `text` is too short to need one.
         """
         from rapidfuzz.distance import Indel
         from rapidfuzz.process import extractOne
 
         if len(text) < SHORTEST or not self._texts:
             return None
-        if text in self._known:
-            return text, self._known[text]
-        near = [self._texts[i] for i in self._near(text)]
+        near = [known for i in self._near(text) if (known := self._texts[i]) != text]
         roughly = self._least - 1e-5  # the library rounds its own bound
         found = extractOne(text, near, scorer=Indel.normalized_similarity, score_cutoff=roughly)
         if found is None or found[1] < self._least - 1e-9:

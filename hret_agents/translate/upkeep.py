@@ -70,30 +70,38 @@ def collect(
     older_than: int | None = None,
     model: str | None = None,
     locked: bool = False,
+    locked_only: bool = False,
     dry_run: bool = False,
 ) -> Removed:
-    """Remove entries last used more than `older_than` days ago, of `model`, or both.
+    """Remove entries last used more than `older_than` days ago (0: all), of `model`, or both.
 
     What people brought in goes only with `locked` and by its age (it has no model): locked entries
-    by their last use, suggestions by the day they were brought in.
+    by their last use, suggestions by the day they were brought in. With `locked_only` nothing that
+    was paid for goes.
 
     Raises:
-        UserError: neither age nor model is named.
+        UserError: neither age nor model is named, or a model with `locked_only`.
     """
     if older_than is None and model is None:
         raise UserError(
             "nothing says what to remove", hint="--older-than DAYS, --model NAME, or both"
         )
+    if locked_only and model is not None:
+        raise UserError(
+            "what people brought in is no model's", hint="leave out --model or --locked-only"
+        )
     conditions, values = ["1"], []
-    if older_than is not None:
+    if older_than:
         conditions.append(f"{_DAY} < date('now', ?)")
         values.append(f"-{older_than} days")
     aged = " AND ".join(conditions)
     chosen = {"units": (aged, list(values)), "locked": (aged, values), "suggested": (aged, values)}
     if model is not None:
         chosen["units"] = (f"{aged} AND model = ?", [*values, model])
-    if not locked or model is not None:
+    if not (locked or locked_only) or model is not None:
         del chosen["locked"], chosen["suggested"]
+    if locked_only:
+        del chosen["units"]
     if dry_run:
         return _counted(memory, chosen)
     before = size(memory.path)

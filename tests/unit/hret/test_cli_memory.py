@@ -102,12 +102,17 @@ def test_export_and_import_move_a_memory(cli: Cli, memory: Memory, tmp_path: Pat
     assert done.stdout == "imported 2 rows by models, 1 locked translations, 0 suggestions\n"
     done = cli("memory", "import", "out.tmx", env=other)
     assert done.stdout.splitlines() == [
-        "imported 0 rows by models, 2 locked translations, 0 suggestions",
+        "imported 0 rows by models, 0 locked translations, 0 suggestions",
         "  1 were there already and stay as they were",
-        "  2 of the locked pairs were made by a model, their file says",
+        "  2 already known, not locked: a model's, as the memory holds them",
+    ]
+    done = cli("memory", "import", "out.tmx", env={"HRET_HOME": str(tmp_path / "third")})
+    assert done.stdout.splitlines() == [
+        "imported 0 rows by models, 3 locked translations, 0 suggestions",
+        "  2 pairs bear a model's name: edited since, or of another memory",
     ]
     found = said(cli("memory", "stats", "--json", env=other))
-    assert [row["entries"] for row in found["units"] + found["locked"]] == [2, 3]
+    assert [row["entries"] for row in found["units"] + found["locked"]] == [2, 1]
 
 
 def test_import_names_what_contradicts(cli: Cli, work: Path) -> None:
@@ -137,6 +142,8 @@ def test_import_names_what_contradicts(cli: Cli, work: Path) -> None:
         (["export", "folder/out.tmx"], "cannot be written"),
         (["gc"], "nothing says what to remove"),
         (["gc", "--locked"], "nothing says what to remove"),
+        (["gc", "--locked-only", "--model", "m"], "no model's"),
+        (["gc", "--locked-only"], "nothing says what to remove"),
         (["gc", "--older-than", "-1"], "greater than or equal to 0"),
     ],
 )
@@ -189,6 +196,26 @@ def test_gc_leaves_people_alone_unless_told(cli: Cli, memory: Memory) -> None:
     two = memory.locked_version("ko")
     memory.lock([("red", "빨강")], "en", "ko")
     assert memory.locked_version("ko") == three and len({none, two, three}) == 3
+
+
+def test_an_import_of_today_is_undone(cli: Cli, memory: Memory, work: Path) -> None:
+    """0 days means all; with --locked-only nothing that was paid for goes."""
+    none = memory.locked_version("ko")
+    put(memory, "one", "two")
+    aged(memory, 100, "two")
+    memory.lock([("red", "빨강"), ("blue", "파랑")], "en", "ko")
+    (work / "a.jsonl").write_text('{"source": "green", "target": "초록"}')
+    cli("memory", "import", "a.jsonl", "--suggestions")
+    undo = ("memory", "gc", "--locked-only", "--json", "--older-than")
+    done = said(cli(*undo, "1"))
+    assert (done["units"], done["locked"], done["suggested"]) == (0, 0, 0)
+    for more in (("--dry-run",), ()):
+        done = said(cli(*undo, "0", *more))
+        assert (done["units"], done["locked"], done["suggested"]) == (0, 2, 1)
+    assert sources(memory) == {"one", "two"} and memory.locked_version("ko") == none
+    memory.lock([("red", "빨강")], "en", "ko")
+    done = said(cli("memory", "gc", "--locked", "--older-than", "0", "--json"))
+    assert (done["units"], done["locked"], sources(memory)) == (2, 1, set())
 
 
 def test_gc_gives_the_space_back(cli: Cli, memory: Memory) -> None:

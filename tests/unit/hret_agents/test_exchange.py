@@ -120,6 +120,7 @@ def test_json_lines_restore_everything(tmp_path: Path) -> None:
         keys = [put(memory, unit(*HOSTILE), *HOSTILE), put(memory, unit("one"), "하나", model="n")]
         memory.put([Kept("copy", unit("Python"), ["Python"], insisted=True)], POLICY)
         put(memory, unit("one"), "일", model="n")
+        put(memory, unit("one"), "한 개", register="formal")
         memory.lock([("red", "빨강")], "en", "ko")
         memory.put_divided("long", 4000)
         (tmp_path / "more.jsonl").write_text('{"source": "blue", "target": "파랑"}\n')
@@ -129,9 +130,10 @@ def test_json_lines_restore_everything(tmp_path: Path) -> None:
         export_file(memory, tmp_path / "out.jsonl")
     with Memory(tmp_path / "b.sqlite") as memory:
         done = import_files(memory, [tmp_path / "out.jsonl"])
-        assert (done.units, done.locked, done.suggested, done.divided) == (3, 1, 1, 1)
+        assert (done.units, done.locked, done.suggested, done.divided) == (4, 1, 1, 1)
         again = import_files(memory, [tmp_path / "out.jsonl"])
-        assert (again.units, again.units_there, again.locked, again.there) == (0, 3, 0, 2)
+        assert (again.units, again.units_there, again.locked, again.there) == (0, 4, 0, 2)
+        assert ("p1|formal|",) in list(memory.rows("SELECT prompt FROM units"))
         assert memory.get([*keys, "copy"]) == wanted and wanted[keys[1]].texts == ("일",)
         assert memory.locked_version("ko") == version
         assert memory.divided(["long"]) == {"long": 4000}

@@ -219,8 +219,12 @@ def test_a_file_that_is_corrupt_inside_is_a_sentence(tmp_path: Path) -> None:
         memory.put([Kept(unit_key(u, POLICY), u, ["답" * 50]) for u in units], POLICY)
     data = path.read_bytes()
     path.write_bytes(data[:4096] + b"\xff" * (len(data) - 4096))
-    with pytest.raises(UserError, match=r"memory\.sqlite"), Memory(path) as memory:
+    with (
+        pytest.raises(UserError, match=r"memory\.sqlite") as said,
+        Memory(path) as memory,
+    ):
         memory.get([unit_key(u, POLICY) for u in units])
+    assert f"sqlite3 {path} .recover" in said.value.hint and "move the file" in said.value.hint
 
 
 def test_a_newer_file_is_a_sentence(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hret_agents.translate.memory import Entry, Kept, Memory, unit_key
+from hret_agents.translate.memory import Entry, Kept, Memory, unit_key, voice_of
+from hret_agents.translate.memory_tables import bring
 from hret_agents.translate.units import Segment, Unit
 from llm_eval.errors import UserError
 
@@ -133,6 +134,25 @@ def test_a_snapshot_does_not_change(tmp_path: Path) -> None:
             (("four",), ("넷",)), (("blue",), ("파랑",)), (("three",), ("삼",)),
         ]  # fmt: skip
         assert list(memory.pairs("en", "ja", memory.last())) == []
+
+
+def test_pairs_are_of_one_voice(tmp_path: Path) -> None:
+    """Units of another register or style stay away; what people brought in always comes."""
+    voices: list[dict[str, str]] = [
+        {}, {"register": "formal"}, {"style": "a|b"}, {"register": "formal", "style": "dry"}
+    ]  # fmt: skip
+    with Memory(tmp_path / "memory.sqlite") as memory:
+        for i, voice in enumerate(voices):
+            source = unit(f"text {i}")
+            memory.put([Kept(unit_key(source, POLICY | voice), source, ["답"])], POLICY | voice)
+        memory.lock([("red", "빨강")], "en", "ko")
+        with memory.writing() as db:
+            bring(db, "suggested", [("blue", "파랑", "en", "ko")])
+        for i, voice in enumerate(voices):
+            found = memory.pairs("en", "ko", memory.last(), voice=voice_of(POLICY | voice))
+            assert [sources for sources, _ in found] == [(f"text {i}",), ("red",), ("blue",)]
+        prompts = [row[0] for row in memory.rows("SELECT prompt FROM units ORDER BY seq")]
+    assert prompts == ["p1", "p1|formal|", "p1||a|b", "p1|formal|dry"]
 
 
 def test_a_snapshot_is_read_while_it_is_written_to(tmp_path: Path) -> None:
