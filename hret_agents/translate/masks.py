@@ -13,17 +13,17 @@ from collections.abc import Sequence
 from functools import lru_cache
 from html.entities import name2codepoint
 
-_LATEX = r"(?:[^\\]|\\(?!begin\{|end\{).)*+"  # inside an environment, up to the next \begin or \end
+_LATEX = r"(?:[^\\]|\\(?!begin\{|end\{).)*"  # inside an environment, up to the next \begin or \end
 _ENTITIES = "|".join(["apos", *name2codepoint])
 _EMPHASIS = r"[가-힣][^_\n]{0,60}(?<=[^\s_('\"“‘\[])_(?:[^_\w]|$)"  # `_정말로_`: no blank
 _KINDS = rf"""
       ```.*?```                                       # code fence
     | `[^`\n]+`                                       # inline code
     | \$\$.+?\$\$                                     # display formulas
-    | \\\[(?:[^\\]|\\[^\[\]])++\\\] | \\\((?:[^\\]|\\[^()])++\\\)
+    | \\\[(?:[^\\]|\\[^\[\]])+\\\] | \\\((?:[^\\]|\\[^()])+\\\)
     | \\begin\{{(?P<env>\w+\*?)\}}{_LATEX}
-      (?:\\begin\{{(?P<inner>\w+\*?)\}}{_LATEX}\\end\{{(?P=inner)\}}{_LATEX})*+\\end\{{(?P=env)\}}
-    | (?<![\\$])\$(?![\s\d,.][^$\\^_={{}}+*/\s]*+\s)(?!\s|<<)(?:[^$\n\\]|\\.)++(?<!\s)\$(?![0-9]|<<)
+      (?:\\begin\{{(?P<inner>\w+\*?)\}}{_LATEX}\\end\{{(?P=inner)\}}{_LATEX})*\\end\{{(?P=env)\}}
+    | (?<![\\$])\$(?![\s\d,.][^$\\^_={{}}+*/\s]*+\s)(?!\s|<<)(?:[^$\n\\]|\\.)+(?<!\s)\$(?![0-9]|<<)
     | <<[^<>\n]*>>                                    # calculator marks of GSM8K
     | (?:https?://|www\.)                             # addresses: a stop or a particle behind
       (?:\([\w.,-]*\)|[\w.~:/?\#@!$&*+,;=%-])*       # them is none of theirs

@@ -26,7 +26,7 @@ from tests.fakes.chat import ChatServer
 ROWS = 60
 SLOWLY = 200.0  # tokens a second: a request takes about half a second
 PORT = (str(ROOT / "src" / "main.py"), "--dataset", "quiz.jsonl", "--model", "fake-translator",
-        "--batch-size", "2", "--json")  # fmt: skip
+        "--batch-size", "2", "--concurrency", "4", "--json")  # fmt: skip
 
 
 def machine_of(where: Path, chat: ChatServer) -> Machine:
