@@ -37,7 +37,7 @@ def recall(job: PortJob) -> PortResult | None:
         folder = Path(record["result"]["path"])
         if record["inputs"] != _inputs(job) or record["files"] != _hashes(folder):
             return None
-        if not is_local(job.dataset) and record["revision"] != _revision(job):
+        if not is_local(job.dataset) and record["revision"] != (_revision(job) or "unknown"):
             return None
         result = record["result"]
         result["rows"]["from_memory"] = result["rows"]["passed"]

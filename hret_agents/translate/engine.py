@@ -250,7 +250,10 @@ class Engine:
 
     def _still_unknown(self, flow: Flow, jobs: list[Job]) -> list[Job]:
         """Leave out what another process has translated since the memory was looked up."""
-        if not self.translator.paid or all(job.seen == self._judge.version() for job in jobs):
+        if not self.translator.paid:
+            return jobs
+        version = self._judge.version()
+        if all(job.seen == version for job in jobs):
             return jobs
         self._judge.look_up(jobs)
         for job in jobs:

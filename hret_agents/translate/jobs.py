@@ -38,8 +38,7 @@ class Job:
     reply that will do if no better one comes; `reply` the last one taken, as the model gave it, and
     `fresh` until it is in the memory. So many `rows` are equal. A unit too long for one request is
     done when its `parts` are (with the unit that says where each belongs; equal ones are one job);
-    a part knows the `wholes` that it is of. The memory was looked up
-    as of its version `seen`.
+    a part knows the `wholes` that it is of. The memory was looked up as of its version `seen`.
     """
 
     unit: Unit
