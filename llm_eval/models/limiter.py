@@ -136,8 +136,8 @@ class Limiter:
         if self.fixed is not None:
             return
         if self.trying and seconds > 0:
-            self.slots = self._queue.saw(self._clock(), self.limit, seconds, tokens)
-            if self.slots:
+            if slots := self._queue.saw(self._clock(), self.limit, seconds, tokens):
+                self.slots = slots
                 self.limit = self._threshold = max(self.limit / 2, float(FLOOR))
         self.limit += 1.0 if self.trying else 1.0 / self.limit
         self.limit = min(self.limit, float(self.ceiling))
