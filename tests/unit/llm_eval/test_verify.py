@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from llm_eval.dataset.render import render
-from llm_eval.dataset.verify import ChildModule, Expected, Verdict, verify
+from llm_eval.dataset.process import ChildModule
+from llm_eval.dataset.verify import Expected, Verdict, verify
 from tests.unit.llm_eval.test_render import LETTERED, write
 
 ROWS = [
