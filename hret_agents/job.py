@@ -28,7 +28,11 @@ class PortJob:
         register, style: over the plan's: formal, polite or plain Korean; a sentence for the prompt.
         limit: the first so many rows of each split.
         output_dir: where the port's folder goes.
+        plan_model: a model that may refine the inferred plan.
+        module_model: a model that writes the dataset module; a template does without one.
+        guide_prompt: the prompt it is asked with; a file's text, or None for the shipped one.
         push, public, repo_id, accept_license: publishing.
+        create_pr, push_revision: push as a pull request; push to this branch.
         evaluate: backends to evaluate on the fresh port (`oracle`, `openai:NAME`).
     """
 
@@ -55,12 +59,17 @@ class PortJob:
     register: str | None = None
     style: str | None = None
     keep_columns: bool = False
+    plan_model: str | None = None
+    module_model: str | None = None
+    guide_prompt: str | None = None
     limit: int | None = None
     output_dir: Path = Path("generated_datasets")
     push: bool = False
     public: bool = False
     repo_id: str | None = None
     accept_license: bool = False
+    create_pr: bool = False
+    push_revision: str | None = None
     evaluate: tuple[str, ...] = ()
 
 
@@ -103,6 +112,7 @@ class PortResult(Mapping[str, Any]):
     request), and `kept_cells` (in the target language already). `checks` counts findings by id,
     `usage` what this run spent and `estimated` what its requests were thought to cost, by the dry
     run's formula; `cost_usd` is None where the model's price is unknown.
+    `module_way` is "template" or "model:NAME", `module_tries` why its earlier modules were refused.
     `evaluations` holds metrics by model, or an "error".
     """
 
@@ -124,6 +134,8 @@ class PortResult(Mapping[str, Any]):
     cost_usd: float | None
     seconds: float
     estimated: dict[str, int] = field(default_factory=dict)
+    module_tries: list[str] = field(default_factory=list)
+    report_path: str | None = None
     repo_id: str | None = None
     url: str | None = None
     evaluations: dict[str, Any] = field(default_factory=dict)

@@ -25,11 +25,16 @@ def spec_of(
         question=[_path(p, plan) for p in task.question],
         choices=[_path(p, plan) for p in task.choices],
         fixed_choices=task.fixed_choices,
+        shown_choices=task.shown_choices,
         labels=_path(task.labels, plan) if task.labels else None,
         lettered=task.lettered,
+        rotated=task.rotated,
         answer=_path(task.answer, plan) if task.answer else None,
         answer_kind=task.answer_kind,
         index_base=task.index_base,
+        speaker=_path(task.speaker, plan) if task.speaker else None,
+        tests=[_path(p, plan) for p in task.tests],
+        entry_point=_path(task.entry_point, plan) if task.entry_point else None,
     )
 
 

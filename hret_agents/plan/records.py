@@ -41,11 +41,16 @@ class Role(StrEnum):
     prose = "prose"
     choices = "choices"
     answer_steps = "answer_steps"  # a worked answer whose last line is "#### 42"
+    answer_boxed = "answer_boxed"  # a worked answer that holds the gold in \\boxed{...}
+    answer_span = "answer_span"  # a piece of the context, found again in its translation
+    answer_free = "answer_free"  # a gold in free words: translated with its row
+    code_prompt = "code_prompt"  # code whose docstrings and comments are translated, nothing else
     answer_text = "answer_text"  # equals a choice: re-derived from it, never translated apart
     answer_letter = "answer_letter"
     answer_index = "answer_index"
     answer_label = "answer_label"
     answer_number = "answer_number"
+    answer_start = "answer_start"  # where an answer_span starts
     code = "code"
     math = "math"
     number = "number"
@@ -57,7 +62,20 @@ class Role(StrEnum):
     @property
     def translated(self) -> bool:
         """Is the leaf's text sent to a translator?"""
-        return self in (Role.prose, Role.choices, Role.answer_steps)
+        return self in _TRANSLATED
+
+
+_TRANSLATED = frozenset(
+    (
+        Role.prose,
+        Role.choices,
+        Role.answer_steps,
+        Role.answer_boxed,
+        Role.answer_span,
+        Role.answer_free,
+        Role.code_prompt,
+    )
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +92,10 @@ class Span:
 class TaskPlan:
     """How the dataset is asked and judged.
 
-    `choices` is one path to a list, or one path per choice; `fixed_choices` a closed set of labels.
+    `choices` is one path to a list, or one path per choice; `fixed_choices` a closed set of labels,
+    shown as `shown_choices`. `lettered` choices carry their letter. `rotated`: the gold is one of
+    the choices' own columns, so that its place must be changed from row to row. `speaker` is the
+    path of the roles in a conversation. `tests` and `entry_point` judge code.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -82,12 +103,17 @@ class TaskPlan:
     question: list[LeafPath]
     choices: list[LeafPath] = field(default_factory=list)
     fixed_choices: list[str] = field(default_factory=list)
+    shown_choices: list[str] = field(default_factory=list)
     labels: LeafPath | None = None
     lettered: bool = False
+    rotated: bool = False
     answer: LeafPath | None = None
     answer_kind: AnswerKind | None = None
     index_base: int = 0
     span: Span | None = None
+    speaker: LeafPath | None = None
+    tests: list[LeafPath] = field(default_factory=list)
+    entry_point: LeafPath | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +157,7 @@ class Plan:
 
         raw = asdict(self)
         raw["roles"] = {path: str(role) for path, role in self.roles.items()}
-        for part, names in ((raw, _OPTIONS), (raw["task"], ("span",))):
+        for part, names in ((raw, _OPTIONS), (raw["task"], _TASK_OPTIONS)):
             for name in names:
                 if not part[name]:
                     del part[name]
@@ -144,11 +170,13 @@ class Plan:
 
 
 _OPTIONS = ("register", "style", "glossary", "ignore")
+_TASK_OPTIONS = ("shown_choices", "rotated", "span", "speaker", "tests", "entry_point")
 _HEADER = (
     "# The field plan of a port. Edit it and pass it back: hret port ... --plan plan.yaml\n"
     f"# Roles: {', '.join(Role)}.\n"
     f"# task.kind: {', '.join(get_args(Task))}; answer_kind: {', '.join(get_args(AnswerKind))}.\n"
-    "# Translated: prose, choices, and the steps of answer_steps. All else is kept as it is.\n"
+    "# Translated: prose, choices, the steps of answer_steps and answer_boxed, answer_span,\n"
+    "#   answer_free, and the docstrings of code_prompt. All else is kept as it is.\n"
     f"# May be added: register: {'|'.join(get_args(Register))} (Korean); style: a sentence;\n"
     "#   glossary: {dog: 개|강아지}; ignore: {question: [numbers], '*': [register]}.\n"
 )
@@ -271,7 +299,7 @@ def check_against(plan: Plan, leaves: list[LeafPath], where: str) -> None:
         )
     task = plan.task
     answers = [p for p, role in plan.roles.items() if role.startswith("answer_")]
-    if answers and task.answer is None:
+    if answers and task.answer is None and task.kind != "ungraded":
         raise UserError(
             f"{where}: {answers[0]!r} is an answer, and task.answer names none",
             hint=f"set task.answer: {answers[0]}, task.kind and task.answer_kind too",
@@ -281,7 +309,8 @@ def check_against(plan: Plan, leaves: list[LeafPath], where: str) -> None:
             f"{where}: task.question shows the answer {shown[0]!r}", hint="take it out there"
         )
     span = task.span
-    named = [*task.question, *task.choices, task.labels, task.answer]
+    named = [*task.question, *task.choices, task.labels, task.answer, task.speaker]
+    named += [*task.tests, task.entry_point]
     named += [span.context, span.text, span.start] if span else []
     for path in [p for p in named if p is not None]:
         if path not in leaves:

@@ -17,8 +17,10 @@ from llm_eval.errors import UserError
 MANIFEST = "port.json"
 MODULE = "dataset.py"
 FieldPath = list[str]  # keys from the row down to a cell: ["choices", "text"]
-AnswerKind = Literal["letter", "index", "label", "text", "number", "steps"]
-Task = Literal["multiple_choice", "number", "text", "ungraded"]
+AnswerKind = Literal[
+    "letter", "index", "label", "text", "number", "steps", "boxed", "flags", "code"
+]
+Task = Literal["multiple_choice", "number", "text", "math", "code", "ungraded"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +28,12 @@ class ModuleSpec:
     """All that the template needs to write a dataset module.
 
     `choices` is one path to a list, or several paths to a choice each; `labels` the path to the
-    letters that `answer_kind="label"` refers to; `fixed_choices` a closed set of labels (NLI).
-    `lettered` choices carry their own letter ("A)21") and are shown as they are.
+    letters that `answer_kind="label"` refers to; `fixed_choices` a closed set of labels (NLI),
+    shown as `shown_choices` where that is given. `lettered` choices carry their own letter
+    ("A)21") and are shown as they are. `rotated` choices change places from row to row, because
+    the data keeps the right one always in the same column. `speaker` is the path of the roles
+    in a conversation, which is shown up to its last turn that is not the assistant's. Code is
+    judged by `tests`, called by the name in `entry_point`.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -41,11 +47,16 @@ class ModuleSpec:
     question: list[FieldPath]
     choices: list[FieldPath] = field(default_factory=list)
     fixed_choices: list[str] = field(default_factory=list)
+    shown_choices: list[str] = field(default_factory=list)
     labels: FieldPath | None = None
     lettered: bool = False
+    rotated: bool = False
     answer: FieldPath | None = None
     answer_kind: AnswerKind | None = None
     index_base: int = 0
+    speaker: FieldPath | None = None
+    tests: list[FieldPath] = field(default_factory=list)
+    entry_point: FieldPath | None = None
 
     def __post_init__(self) -> None:
         """What the template writes outside of literals must be what it is taken for."""
@@ -70,7 +81,11 @@ class SplitRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """`port.json`: where a port came from, what is in it, and the hash of its verified module."""
+    """`port.json`: where a port came from, what is in it, and the hash of its verified module.
+
+    `module_way` is "template" or "model:NAME"; `module_tries` says why a model's modules before it
+    were refused.
+    """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
     slug: str
@@ -89,6 +104,7 @@ class Manifest:
     module: ModuleSpec
     module_sha256: str
     module_way: str
+    module_tries: list[str] = field(default_factory=list)
     limit: int | None = None
     format: int = 1
 
