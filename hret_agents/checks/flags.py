@@ -8,10 +8,11 @@ from functools import lru_cache
 from typing import Any
 
 from hret_agents.checks.base import Finding, Rules
-from hret_agents.module.expect import LETTERS, choices_of, gold_fault, gold_of, question_fault
+from hret_agents.module.expect import choices_of, gold_fault, gold_of, question_fault
 from hret_agents.plan.glossary import Glossary
 from hret_agents.plan.records import Plan
 from hret_agents.plan.schema import values
+from llm_eval.dataset.gold import LETTERS
 
 
 def length_soft(source: str, target: str, rules: Rules) -> str:
@@ -219,9 +220,9 @@ def answer_leak(source: Mapping[str, Any], target: Mapping[str, Any], plan: Plan
     if gold is None:
         return ""
     if task.kind == "multiple_choice":
-        place, new = LETTERS.index(gold), choices_of(target, plan)
-        old_text = choices_of(source, plan)[place]
-        new_text = new[place] if place < len(new) else ""
+        now, new = gold_of(target, plan), choices_of(target, plan)
+        old_text = choices_of(source, plan)[LETTERS.index(gold)]
+        new_text = new[LETTERS.index(now)] if now else ""
     else:
         found = values(target, task.answer or "")
         old_text, new_text = gold, str(found[0]).strip() if found else ""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
-from hret_agents.plan.records import EACH, LeafPath, Plan
-from llm_eval.dataset.spec import FieldPath, ModuleSpec
-from llm_eval.errors import UserError
+from hret_agents.plan.records import Plan
+from llm_eval.dataset.spec import ModuleSpec
 
 
 def spec_of(
@@ -22,30 +21,20 @@ def spec_of(
         repo=repo,
         subsets=subsets,
         task=task.kind,
-        question=[_path(p, plan) for p in task.question],
-        choices=[_path(p, plan) for p in task.choices],
+        question=[plan.renamed(p) for p in task.question],
+        choices=[plan.renamed(p) for p in task.choices],
         fixed_choices=task.fixed_choices,
         shown_choices=task.shown_choices,
-        labels=_path(task.labels, plan) if task.labels else None,
+        labels=plan.renamed(task.labels) if task.labels else None,
         lettered=task.lettered,
         rotated=task.rotated,
-        answer=_path(task.answer, plan) if task.answer else None,
+        answer=plan.renamed(task.answer) if task.answer else None,
         answer_kind=task.answer_kind,
         index_base=task.index_base,
-        speaker=_path(task.speaker, plan) if task.speaker else None,
-        tests=[_path(p, plan) for p in task.tests],
-        entry_point=_path(task.entry_point, plan) if task.entry_point else None,
+        speaker=plan.renamed(task.speaker) if task.speaker else None,
+        tests=[plan.renamed(p) for p in task.tests],
+        entry_point=plan.renamed(task.entry_point) if task.entry_point else None,
     )
-
-
-def _path(leaf: LeafPath, plan: Plan) -> FieldPath:
-    keys = plan.renamed(leaf)
-    if keys.count(EACH) > 1:
-        raise UserError(
-            f"the task names {leaf!r}, a list within a list, which the module template cannot read",
-            hint="leave it out of the plan's task",
-        )
-    return keys
 
 
 def class_name(slug: str) -> str:

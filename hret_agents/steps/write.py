@@ -12,14 +12,14 @@ from pathlib import Path
 
 from hret_agents.card import card
 from hret_agents.job import Listener, Stage
-from hret_agents.module.expect import expectations
 from hret_agents.module.spec import spec_of
 from hret_agents.steps.snapshot import forget
 from hret_agents.steps.state import Port, Splits
 from hret_agents.translate.write import rows_of
 from llm_eval.dataset import ports
+from llm_eval.dataset.expect import expectations
 from llm_eval.dataset.render import render
-from llm_eval.dataset.spec import MANIFEST, MODULE, Manifest, SplitRecord
+from llm_eval.dataset.spec import MANIFEST, MODULE, Manifest, ModuleSpec, SplitRecord
 from llm_eval.dataset.verify import verify
 from llm_eval.errors import UserError
 
@@ -49,7 +49,7 @@ def write_module(port: Port, listener: Listener) -> Port:
     (port.work / MODULE).write_text(code, encoding="utf-8")
     for subset, by_split in splits.items():
         for split, record in by_split.items():
-            _verify(port, subset, split, record)
+            _verify(port, spec, subset, split, record)
     manifest = Manifest(
         slug=port.slug,
         source=port.source.name,
@@ -74,7 +74,7 @@ def write_module(port: Port, listener: Listener) -> Port:
     return _in_place(replace(port, manifest=manifest))
 
 
-def _verify(port: Port, subset: str, split: str, record: SplitRecord) -> None:
+def _verify(port: Port, spec: ModuleSpec, subset: str, split: str, record: SplitRecord) -> None:
     """Run the module on a split. One of several files is verified a file at a time, beside a copy
     of the module: a module may hold all its rows in memory.
 
@@ -91,7 +91,7 @@ def _verify(port: Port, subset: str, split: str, record: SplitRecord) -> None:
                 (beside / f"{split}-00000-of-00001.parquet").symlink_to(file)
                 module = Path(shutil.copy2(module, folder))
             rows = rows_of(file)
-            part = subset, split, rows, expectations([file], port.plan)
+            part = subset, split, rows, expectations([file], spec)
             verdict = verify(module, port.slug, [part])
         if not verdict.ok:
             where = f" ({file.name})" if len(files) > 1 else ""

@@ -10,7 +10,8 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from llm_eval.dataset.spec import FieldPath, ModuleSpec
+from llm_eval.dataset.gold import ASSISTANTS
+from llm_eval.dataset.spec import EACH, FieldPath, ModuleSpec
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -20,12 +21,16 @@ PROMPTS = {
         "multiple_choice": "정답을 알파벳 한 글자로만 답하세요.\n정답:",
         "number": "차근차근 풀이한 뒤, 마지막 줄에 '정답: 숫자' 형식으로 답하세요.",
         "text": "답만 간단히 쓰세요.\n정답:",
+        "math": "차근차근 풀이한 뒤, 최종 답을 \\boxed{} 안에 쓰세요.",
+        "code": "파이썬 코드만 답하세요.",
         "ungraded": "",
     },
     "en": {
         "multiple_choice": "Answer with one letter only.\nAnswer:",
         "number": "Think step by step, then end with a last line 'Answer: <number>'.",
         "text": "Give only the answer.\nAnswer:",
+        "math": "Think step by step, and put the final answer within \\boxed{}.",
+        "code": "Answer with Python code only.",
         "ungraded": "",
     },
 }
@@ -50,6 +55,9 @@ def _template() -> Template:
         autoescape=False,
     )
     environment.filters |= {"lit": literal, "cell": cell, "shown": shown, "prose": prose}
+    environment.filters |= {"tuple_lit": lambda items: f"({literal(items)[1:-1]})"}
+    environment.globals |= {"spoken": spoken, "in_turns": in_turns, "assistants": ASSISTANTS}
+    environment.globals |= {"listed_parts": listed_parts, "deep": deep}
     return environment.get_template("dataset.py.j2")
 
 
@@ -69,34 +77,79 @@ def literal(value: Any) -> str:
     return text
 
 
-EACH = "[]"
-
-
 def cell(path: FieldPath) -> str:
     """The expression that reads what lies at `path` of `row`; a list where the path has a `[]`.
 
-    >>> cell(["선택지", "text", "[]"]), cell(["messages", "[]", "content"])
-    ('row["선택지"]["text"]', '[item["content"] for item in row["messages"]]')
+    What is missing on the way is None, or no item of a list.
+
+    >>> cell(["질문"]), cell(["선택지", "text", "[]"])
+    ('row["질문"]', '(row["선택지"] or {}).get("text")')
+    >>> cell(["messages", "[]", "content"])
+    '[item["content"] for item in row["messages"] or [] if item]'
+    >>> cell(["a", "[]", "b", "[]"])
+    'flat(row["a"], "b")'
     """
     if EACH not in path:
-        return "row" + _keys(path)
+        return _below("row", path)
     place = path.index(EACH)
-    whole = "row" + _keys(path[:place])
-    rest = path[place + 1 :]
-    return f"[item{_keys(rest)} for item in {whole}]" if rest else whole
+    above, below = _below("row", path[:place]), path[place + 1 :]
+    if EACH in below:
+        return f"flat({', '.join([above, *(literal(k) for k in below if k != EACH)])})"
+    return f"[{_below('item', below)} for item in {above} or [] if item]" if below else above
 
 
 def shown(path: FieldPath) -> str:
     """The expression of a part of the prompt: a cell, or the lines of a list.
 
     >>> shown(["질문"]), shown(["turns", "[]"])
-    ('row["질문"]', '"\\\\n".join(map(str, row["turns"]))')
+    ('row["질문"]', 'lines(row["turns"])')
     """
-    return f'"\\n".join(map(str, {cell(path)}))' if EACH in path else cell(path)
+    return f"lines({cell(path)})" if EACH in path else cell(path)
 
 
-def _keys(path: FieldPath) -> str:
-    return "".join(f"[{literal(key)}]" for key in path)
+def spoken(spec: ModuleSpec) -> dict[str, str]:
+    """Of a conversation: the list of turns, who spoke last, who speaks, and what is said."""
+    assert spec.speaker is not None
+    place = spec.speaker.index(EACH)
+    said = next(p for p in spec.question if p[:place] == spec.speaker[:place])
+    return {
+        "turns": _below("row", spec.speaker[:place]),
+        "last": _below("turns[-1]", spec.speaker[place + 1 :]),
+        "who": _below("turn", spec.speaker[place + 1 :]),
+        "said": _below("turn", said[place + 1 :]),
+    }
+
+
+def in_turns(path: FieldPath, spec: ModuleSpec) -> bool:
+    """Is a path part of the conversation?"""
+    return (
+        spec.speaker is not None
+        and path[: path.index(EACH) if EACH in path else 0]
+        == (spec.speaker[: spec.speaker.index(EACH)])
+    )
+
+
+def deep(spec: ModuleSpec) -> bool:
+    """Does a path run through a list within a list?"""
+    singles = (spec.answer, spec.labels, spec.entry_point)
+    paths = [*spec.question, *spec.choices, *spec.tests, *(p for p in singles if p)]
+    return any(path.count(EACH) > 1 for path in paths)
+
+
+def listed_parts(spec: ModuleSpec) -> bool:
+    """Does a part of the prompt, the conversation aside, come from a list?"""
+    return any(EACH in path and not in_turns(path, spec) for path in spec.question)
+
+
+def _below(name: str, keys: FieldPath) -> str:
+    """What lies below a name; the first key is always there, what it holds may be None."""
+    if not keys:
+        return name
+    first, *deeper = keys
+    found = f"{name}[{literal(first)}]"
+    for key in deeper:
+        found = f"({found} or {{}}).get({literal(key)})"
+    return found
 
 
 def prose(text: str) -> str:

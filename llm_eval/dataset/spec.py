@@ -16,6 +16,7 @@ from llm_eval.errors import UserError
 
 MANIFEST = "port.json"
 MODULE = "dataset.py"
+EACH = "[]"  # in a path: every item of a list
 FieldPath = list[str]  # keys from the row down to a cell: ["choices", "text"]
 AnswerKind = Literal[
     "letter", "index", "label", "text", "number", "steps", "boxed", "flags", "code"

@@ -8,30 +8,17 @@ the child answers questions and the parent computes the verdict.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
+from llm_eval.dataset.expect import Expected, Prompts
 from llm_eval.dataset.process import ChildModule
 from llm_eval.errors import DatasetError
 
 BATCH = 500
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
-    """What a row must do.
-
-    `golds` are replies that must score 1, `wrong` replies that must score 0; `shown` are texts the
-    prompt must hold, in this order; `hidden` must not stand in it once those are taken out. An
-    `ungraded` row must score nothing (None), whatever the reply.
-    """
-
-    shown: Sequence[str]
-    golds: Sequence[str]
-    wrong: Sequence[str]
-    hidden: Sequence[str] = ()
-    ungraded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +40,24 @@ def verify(
     parts: Iterable[tuple[str, str, int, Iterable[Expected]]],
     *,
     timeout: float = 600.0,
+    enforce: bool = False,
+    repos: Mapping[str, Path] | None = None,
 ) -> Verdict:
-    """Verify the module at `module` on every (subset, split, number of rows, expectations)."""
+    """Verify the module at `module` on every (subset, split, number of rows, expectations).
+
+    Args:
+        timeout: seconds for one part.
+        enforce: in the kernel's sandbox or not at all.
+        repos: folders of ports, by the names under which the module may load them.
+
+    Raises:
+        SandboxUnavailable: `enforce`, and this machine has no sandbox.
+    """
     checked = 0
+    guard: dict[str, Any] = {"enforce": enforce, "repos": repos} if enforce or repos else {}
     try:
         for subset, split, count, expected in parts:
-            with ChildModule(module, timeout=timeout) as child:
+            with ChildModule(module, timeout=timeout, **guard) as child:
                 checked += _part(child, slug, subset, split, count, expected)
     except DatasetError as e:
         return Verdict(checked, e.message)
@@ -79,77 +78,63 @@ def _part(
         raise DatasetError(
             f"{where} holds {count} rows; the module has {opened['rows']} and load()s {loaded}"
         )
-    start = 0
-    for batch in _batches(expected):
-        _batch(child, where, start, batch)
+    start, inputs, prompts = 0, Prompts(), Prompts()
+    for batch in batched(expected):
+        rows = child.ask("rows", start, start + len(batch))
+        for i, (row, want) in enumerate(zip(rows, batch, strict=True), start):
+            said = inputs.fault(i, row["input"], want) or prompts.fault(i, row["prompt"], want)
+            if said := said or _load_fault(row, want):
+                raise DatasetError(f"{where}, row {i}: {said}")
+        _judge(child, where, start, rows, batch)
         start += len(batch)
     if start != count:
         raise DatasetError(f"{where} holds {count} rows, and {start} are expected of the module")
+    for read in (inputs, prompts):
+        i, said = read.last_fault()
+        if said:
+            raise DatasetError(f"{where}, row {i}: {said}")
     return count
 
 
-def _batch(child: ChildModule, where: str, start: int, batch: Sequence[Expected]) -> None:
-    rows = child.ask("rows", start, start + len(batch))
-    for i, (row, want) in enumerate(zip(rows, batch, strict=True), start):
-        for text in (row["input"], row["prompt"]):
-            if reason := prompt_fault(text, want):
-                raise DatasetError(f"{where}, row {i}: {reason}")
-    for i, (row, want) in enumerate(zip(rows, batch, strict=True), start):
-        if (row["reference"] is None) != want.ungraded and (want.golds or want.ungraded):
-            raise DatasetError(f"{where}, row {i}: its reference is {row['reference']!r}")
-    given = [() if row["reference"] is None else (str(row["reference"]),) for row in rows]
-    asked = [
-        (i, reply, score)
-        for i, (want, reference) in enumerate(zip(batch, given, strict=True), start)
-        for score, replies in (
-            (1.0, (*want.golds, *reference)),
-            (0.0, want.wrong),
-            (None, _any_reply(want)),
+def _load_fault(row: Mapping[str, Any], want: Expected) -> str:
+    """What is wrong with what `load()` gives beside the prompt."""
+    if want.code is not None:
+        told = {"reference": row["reference"], **(row.get("metadata") or {})}
+        return next(
+            (
+                f"load() gives {k!r} as {told.get(k)!r}"
+                for k, v in want.code.items()
+                if told.get(k) != v
+            ),
+            "",
         )
-        for reply in replies
-    ]
-    verdicts = child.ask("judge", [[i, reply] for i, reply, _ in asked])
-    for (i, reply, score), verdict in zip(asked, verdicts, strict=True):
+    missing = row["reference"] is None
+    return f"its reference is {row['reference']!r}" if missing != want.ungraded else ""
+
+
+def _judge(
+    child: ChildModule,
+    where: str,
+    start: int,
+    rows: Sequence[Mapping[str, Any]],
+    batch: Sequence[Expected],
+) -> None:
+    """Right replies must score 1, wrong ones 0, and where nothing is right nothing is scored."""
+    asked: list[tuple[int, str, float | None, str]] = []
+    for i, (row, want) in enumerate(zip(rows, batch, strict=True), start):
+        own = [] if want.ungraded else [str(row["reference"])]
+        asked += [(i, reply, 1.0, "gold") for reply in want.golds]
+        asked += [(i, reply, 1.0, "reference as an") for reply in own]
+        asked += [(i, reply, 0.0, "wrong") for reply in want.wrong]
+        asked += [(i, reply, None, "unjudgeable") for reply in ("A", "1") if want.ungraded]
+    verdicts = child.ask("judge", [[i, reply] for i, reply, _, _ in asked])
+    for (i, reply, score, kind), verdict in zip(asked, verdicts, strict=True):
         if verdict != [bool(score), score]:
-            kind = {1.0: "gold", 0.0: "wrong", None: "unjudgeable"}[score]
-            if score == 1.0 and reply not in batch[i - start].golds:
-                kind = "reference as an"
             raise DatasetError(f"{where}, row {i}: the {kind} answer {reply!r} scores {verdict}")
 
 
-def _any_reply(want: Expected) -> Sequence[str]:
-    return ("A", "1") if want.ungraded else ()
-
-
-def prompt_fault(prompt: str, want: Expected) -> str:
-    """What is wrong with a prompt; empty when nothing is.
-
-    >>> want = Expected(shown=["질문?", "하나"], golds=[], wrong=[], hidden=["42"])
-    >>> prompt_fault("질문? A. 하나 B. 둘", want)
-    ''
-    >>> prompt_fault("질문? A. 하나 (답은 42)", want)
-    "the prompt gives the answer away: '42'"
-    """
-    rest, place = prompt, 0
-    for text in want.shown:
-        if text not in prompt:
-            return f"the prompt lacks {text[:80]!r}"
-        if (place := prompt.find(text, place)) < 0:
-            return f"the prompt holds {text[:80]!r} out of its place"
-        place += len(text)
-        rest = rest.replace(text, "\0", 1)
-    for secret in want.hidden:
-        if secret and secret in rest:
-            return f"the prompt gives the answer away: {secret[:80]!r}"
-    return ""
-
-
-def _batches(expected: Iterable[Expected]) -> Iterator[list[Expected]]:
-    batch: list[Expected] = []
-    for want in expected:
-        batch.append(want)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
+def batched(expected: Iterable[Expected]) -> Iterator[list[Expected]]:
+    """Expectations in lists of `BATCH`."""
+    rows = iter(expected)
+    while batch := list(islice(rows, BATCH)):
         yield batch

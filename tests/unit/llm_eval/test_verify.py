@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from llm_eval.dataset.render import render
+from llm_eval.dataset.expect import Expected
 from llm_eval.dataset.process import ChildModule
-from llm_eval.dataset.verify import Expected, Verdict, verify
+from llm_eval.dataset.verify import Verdict, verify
 from tests.unit.llm_eval.test_render import LETTERED, write
 
 ROWS = [
@@ -25,7 +26,8 @@ ROWS = [
 ]  # fmt: skip
 EXPECTED = [
     Expected(
-        shown=[row["q"], *row["c"]],  # type: ignore[list-item]
+        shown=[str(row["q"])],
+        choices=row["c"],
         golds=[str(row["a"]), f"({row['a']})"],
         wrong=[x for x in "ABC" if x != row["a"]],
         hidden=[f"Answer: {row['a']}"],
@@ -91,11 +93,11 @@ def test_the_template_is_let_through(tmp_path: Path) -> None:
             for i, gold in enumerate(["A", "B", ""])]  # fmt: skip
     path = write(tmp_path, LETTERED, rows)
     wants = [
-        Expected(shown=["글", f"물음 {i}", "가", "나"], golds=[gold, f"정답: {gold}"],
+        Expected(shown=["글", f"물음 {i}"], choices=["가", "나"], golds=[gold, f"정답: {gold}"],
                  wrong=["AB"["BA".index(gold)]], hidden=[f"정답: {gold}"])
         for i, gold in enumerate("AB")
     ]  # fmt: skip
-    wants.append(Expected(shown=["물음 2"], golds=[], wrong=[], ungraded=True))
+    wants.append(Expected(shown=["글", "물음 2"], choices=["가", "나"], golds=[], wrong=[], ungraded=True))
     assert path.read_text("utf-8") == render(LETTERED)
     assert verify(path, "rendered_ko", [("default", "test", 3, wants)]) == Verdict(3)
     assert "rendered_ko" in verify(path, "other_ko", [("default", "test", 3, wants)]).reason
@@ -127,6 +129,11 @@ WRONG = [
     ("rows change places", "self.rows = ROWS", "self.rows = ROWS[:2] + ROWS[:1:-1]", "row 2",
      "lack"),
     ("choices change places", 'zip("ABC", row["c"])', 'zip("ABC", row["c"][::-1])', "row 0", ""),
+    ("letters change places", 'zip("ABC", row["c"])', 'zip("BCA", row["c"])', "row 0", "behind the"),
+    ("a hint with the choice", LEAK, LEAK + '; lines.append(row["c"]["ABC".index(row["a"])])',
+     "row 1", "may tell"),
+    ("a hint by the row", LEAK, LEAK + '; lines.append("hint" + "!" * "ABC".index(row["a"]))',
+     "row 1", "may tell the answer"),
     ("the key is another", '"reference": row["a"]', '"reference": "ABC"[i % 2]', "row 2",
      "reference"),
     ("the key is missing", '"reference": row["a"]', '"reference": None', "row 0", "reference"),
