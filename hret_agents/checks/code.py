@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from hret_agents.checks.base import Rules
+from hret_agents.translate.programs import docstrings
 
 _HINTS = re.compile(r"=|\b(?:def|class|import|for|while|print)\b")  # no program is without one
 _TWO_WORDS = re.compile(r"\s*([A-Za-z_]\w*)[ \t]+([A-Za-z_]\w*)")
@@ -25,7 +26,6 @@ _CALLS = frozenset(  # functions of no formula
     "all any bool chr dict enumerate filter float input int isinstance len list map open ord print "
     "range reversed set sorted str super tuple type zip".split()
 )
-_DOCUMENTED = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _PROSE = re.compile(r"[^\W\d_]{2,}\s+[^\W\d_]{2,}")
 
 
@@ -137,8 +137,8 @@ def _tree(text: str) -> ast.Module | None:
 def _bare(tree: ast.Module) -> str:
     """The tree without its docstrings, written out."""
     copy = ast.Module(body=tree.body, type_ignores=[])
-    docstrings = {id(node) for node in _docstrings(copy)}
-    return "\n".join(_dump(node, docstrings) for node in tree.body)
+    left_out = {id(node) for node in docstrings(copy)}
+    return "\n".join(_dump(node, left_out) for node in tree.body)
 
 
 def _dump(node: object, left_out: set[int]) -> str:
@@ -152,22 +152,10 @@ def _dump(node: object, left_out: set[int]) -> str:
     return repr(node)
 
 
-def _docstrings(tree: ast.Module) -> list[ast.Expr]:
-    return [
-        node.body[0]
-        for node in ast.walk(tree)
-        if isinstance(node, _DOCUMENTED)
-        and node.body
-        and isinstance(node.body[0], ast.Expr)
-        and isinstance(node.body[0].value, ast.Constant)
-        and isinstance(node.body[0].value.value, str)
-    ]
-
-
 def _examples_differ(old: ast.Module, new: ast.Module) -> str:
     """The examples of docstrings are run: their code and what they print must stay."""
     was, now = (
-        [example for node in _docstrings(tree) for example in _examples(_said(node))]
+        [example for node in docstrings(tree) for example in _examples(_said(node))]
         for tree in (old, new)
     )
     if len(was) == len(now) and all(map(_same_example, was, now)):
@@ -225,7 +213,7 @@ def prose_of(program: str) -> str:
     ('# the first one', '')
     """
     tree = _tree(program)
-    said = [_said(node) for node in _docstrings(tree)] if tree else []
+    said = [_said(node) for node in docstrings(tree)] if tree else []
     try:
         tokens = tokenize.generate_tokens(io.StringIO(program).readline)
         said += [token.string for token in tokens if token.type == tokenize.COMMENT]

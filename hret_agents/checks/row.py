@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from hret_agents.checks.base import Finding
+from hret_agents.checks.base import Finding, Rules
+from hret_agents.checks.code import code_ast_equal
 from hret_agents.checks.flags import answer_leak, source_anomaly
 from hret_agents.checks.korean import josa_leak
 from hret_agents.checks.text import collapsed, hollow, plain
 from hret_agents.plan.look import STEPS
 from hret_agents.plan.records import EACH, LeafPath, Plan, Role, keys_of
 from hret_agents.plan.schema import values
+from llm_eval.dataset.gold import boxed
 
 Row = Mapping[str, Any]
 _LETTER = re.compile(r"^\s*\(?[A-J]\s*[).:]\s*")
@@ -123,6 +125,12 @@ def _gates(source: Row, target: Row, plan: Plan) -> Iterator[tuple[str, LeafPath
         if plan.roles[path] is Role.answer_steps and _golds(old) != _golds(new):
             said = f"{path} ends in {_endings(new)}, not {_endings(old)}"
             yield "gold_numeric_equal", path, said
+        if plan.roles[path] is Role.answer_boxed and _boxes(old) != _boxes(new):
+            yield "gold_equal", path, f"{path}: what stands in \\boxed{{}} changed"
+        if plan.roles[path] is Role.code_prompt:
+            for was, now in zip(old, new, strict=True):
+                if was and now and (said := code_ast_equal(was, now, Rules(lang=plan.target_lang))):
+                    yield "code_ast_equal", path, said
     yield from _numeric_golds(source, target, leaves)
     yield from _choices(source, target, plan, leaves)
     yield from _spans(source, target, plan)
@@ -198,6 +206,10 @@ def _changed(source: Row, target: Row, path: LeafPath) -> bool:
 
 def _blank(value: Any) -> bool:
     return not isinstance(value, str) or hollow(value)
+
+
+def _boxes(texts: Sequence[Any]) -> list[str]:
+    return [boxed(t) if isinstance(t, str) else "" for t in texts]
 
 
 def _golds(texts: Sequence[Any]) -> list[str | None]:

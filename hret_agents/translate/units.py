@@ -14,6 +14,7 @@ from typing import Any
 from hret_agents.plan.look import STEPS
 from hret_agents.plan.records import Plan, Role, Span
 from hret_agents.plan.schema import replaced, values
+from hret_agents.translate.programs import Piece, fitted, pieces
 from hret_agents.translate.scripts import in_language, worth_translating
 
 _LETTER = re.compile(r"^(\s*\(?[A-J]\s*[).:]\s*)(.*)$", re.DOTALL)
@@ -23,7 +24,7 @@ _LETTER = re.compile(r"^(\s*\(?[A-J]\s*[).:]\s*)(.*)$", re.DOTALL)
 class Segment:
     """One text of a row: `core` is sent, what stands around it stays as it is.
 
-    `place` counts the values of its leaf.
+    `place` counts the values of its leaf; a program has several segments in one place.
     """
 
     path: str
@@ -62,7 +63,8 @@ class Unit:
 
 def unit_of(row: Mapping[str, Any], plan: Plan) -> tuple[Unit, int]:
     """(the unit of a row, how many cells were in the target language already)."""
-    segments, kept = [], 0
+    segments: list[Segment] = []
+    kept = 0
     for path in plan.translated:
         for place, text in enumerate(values(row, path)):
             if not isinstance(text, str) or not worth_translating(text):
@@ -70,10 +72,23 @@ def unit_of(row: Mapping[str, Any], plan: Plan) -> tuple[Unit, int]:
             if in_language(text, plan.target_lang):
                 kept += 1
                 continue
+            if plan.roles[path] is Role.code_prompt and (found := pieces(text)) is not None:
+                foreign = [p for p in found if not in_language(p.text, plan.target_lang)]
+                segments += _of_program(path, place, text, foreign)
+                continue
             before, core, after = _split(text, plan.roles[path], plan.task.lettered)
             if worth_translating(core):
                 segments.append(Segment(path, place, core, before, after))
     return Unit(tuple(segments)), kept
+
+
+def _of_program(path: str, place: int, text: str, found: Sequence[Piece]) -> Iterator[Segment]:
+    """The prose of a program, each piece with the code before it, the last with what is behind."""
+    done = 0
+    for number, piece in enumerate(found, 1):
+        after = text[piece.end :] if number == len(found) else ""
+        yield Segment(path, place, piece.text, text[done : piece.start], after)
+        done = piece.end
 
 
 def _split(text: str, role: Role, lettered: bool) -> tuple[str, str, str]:
@@ -100,8 +115,11 @@ def translated_row(
     """A copy of `row` with the unit's texts in their places, and golds taken from their choices."""
     new: dict[str, dict[int, str]] = {}
     for segment, text in zip(unit.segments, texts, strict=True):
-        whole = segment.before + text + segment.after
-        new.setdefault(segment.path, {})[segment.place] = whole
+        if plan.roles[segment.path] is Role.code_prompt:
+            text = fitted(text, segment.core)
+        by_place = new.setdefault(segment.path, {})
+        so_far = by_place.get(segment.place, "")
+        by_place[segment.place] = so_far + segment.before + text + segment.after
     out: Mapping[str, Any] = row
     for path, by_place in new.items():
         out = replaced(out, path, _at(by_place))
