@@ -1,0 +1,149 @@
+"""What a module must do is read from its spec alone, and the template does it, kind by kind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import black
+import pytest
+
+from llm_eval.dataset.expect import expectations, expected
+from llm_eval.dataset.gold import golds_of
+from llm_eval.dataset.render import render
+from llm_eval.dataset.spec import ModuleSpec
+from llm_eval.dataset.verify import Verdict, verify
+from tests.unit.llm_eval.test_render import LETTERED, NUMBER, write
+
+TEXT = replace(NUMBER, task="text", answer_kind="text")
+MATH = replace(NUMBER, task="math", answer_kind="boxed")
+CODE = replace(NUMBER, task="code", answer=["solution"], answer_kind="code", tests=[["test"]])
+BARE = replace(LETTERED, question=[["질문"]])
+TALK = replace(
+    NUMBER,
+    task="ungraded",
+    answer=None,
+    answer_kind=None,
+    question=[["messages", "[]", "content"]],
+    speaker=["messages", "[]", "role"],
+)
+PROGRAM = {
+    "질문": 'def f(x):\n    """하나를 더합니다."""\n',
+    "solution": "    return x + 1\n",
+    "test": "def check(f):\n    assert f(1) == 2\n",
+    "entry": "f",
+}
+CASES: dict[str, tuple[ModuleSpec, list[dict[str, Any]], list[list[str]]]] = {
+    "several golds": (
+        replace(TEXT, answer=["answers", "text", "[]"]),
+        [{"질문": "수도는?", "answers": {"text": ["서울", "서울특별시", "서울"]}},
+         {"질문": "답이 없는 물음", "answers": {"text": []}},
+         {"질문": "비어 있는 물음", "answers": None}],
+        [["서울", "서울특별시"], [], []],
+    ),
+    "boxed": (
+        MATH,
+        [{"질문": "반은?", "정답": r"따라서 $\boxed{1}$ 아니, $\boxed{\frac{1}{2}}$입니다."},
+         {"질문": "점은?", "정답": r"\boxed{\left( 3, 4 \right)}"},
+         {"질문": "없음", "정답": "모릅니다"}],
+        [[r"\frac{1}{2}"], [r"\left( 3, 4 \right)"], []],
+    ),
+    "formula": (
+        replace(MATH, answer_kind="text"),
+        [{"질문": "각도는?", "정답": r"90^\circ"}, {"질문": "수는?", "정답": "7"}],
+        [[r"90^\circ"], ["7"]],
+    ),
+    "program": (
+        replace(CODE, entry_point=["entry"]),
+        [PROGRAM, {**PROGRAM, "solution": None}],
+        [[PROGRAM["solution"]], []],
+    ),
+    "program by examples": (
+        replace(CODE, tests=[["setup"], ["list", "[]"]]),
+        [{"질문": "더하는 함수를 쓰시오.", "solution": "def f(x): return x + 1", "setup": "",
+          "list": ["assert f(1) == 2", "assert f(0) == 1"]}],
+        [["def f(x): return x + 1"]],
+    ),
+    "flags": (
+        replace(BARE, choices=[["mc", "choices", "[]"]], answer=["mc", "labels", "[]"],
+                answer_kind="flags"),
+        [{"질문": "하나", "mc": {"choices": ["가", "나", "다"], "labels": [0, 1, 0]}},
+         {"질문": "여럿", "mc": {"choices": ["가", "나"], "labels": [1, 1]}}],
+        [["B"], []],
+    ),
+    "rotated": (
+        replace(BARE, choices=[["right"], ["d1"], ["d2"]], answer=["right"], answer_kind="text",
+                rotated=True),
+        [{"질문": q, "right": f"참 {q}", "d1": "거짓", "d2": d} for q, d in
+         (("ㄱ", "틀림"), ("ㄴ", "틀림"), ("ㄷ", None), ("ㄹㅁ", "틀림"))],
+        [],
+    ),
+    "shown": (
+        replace(BARE, choices=[], fixed_choices=["entailment", "neutral"],
+                shown_choices=["함의", "중립"], answer_kind="text"),
+        [{"질문": "가 → 나?", "정답": "neutral"}, {"질문": "나 → 가?", "정답": "entailment"},
+         {"질문": "모름", "정답": "-"}],
+        [["B"], ["A"], []],
+    ),
+    "many labels": (
+        replace(TEXT, fixed_choices=[f"의도{i}" for i in range(40)], answer_kind="index"),
+        [{"질문": "무엇?", "정답": 7}, {"질문": "또 무엇?", "정답": -1}],
+        [["의도7"], []],
+    ),
+    "conversation": (
+        TALK,
+        [{"messages": [{"role": "system", "content": "너는 도우미다."},
+                       {"role": "user", "content": "안녕?"},
+                       {"role": "assistant", "content": "비밀 답"}]},
+         {"messages": [{"role": "user", "content": "하나"}, {"role": "assistant", "content": "둘"},
+                       {"role": "user", "content": None}, {"role": "user", "content": "셋"}]}],
+        [[], []],
+    ),
+    "list within a list": (
+        replace(TALK, question=[["글"], ["묶음", "[]", "보기", "[]"]], speaker=None),
+        [{"글": "지문", "묶음": [{"보기": ["가", "나"]}, {"보기": ["다"]}]},
+         {"글": "지문 둘", "묶음": []}],
+        [[], []],
+    ),
+    "numbers in a list": (
+        replace(NUMBER, answer=["golds", "[]"], answer_kind="number"),
+        [{"질문": "몇?", "golds": ["1,200", "1200"]}, {"질문": "또 몇?", "golds": None}],
+        [["1,200", "1200"], []],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_the_template_does_what_is_expected(kind: str, tmp_path: Path) -> None:
+    """Rendered, black has nothing to do; run, every row is as its spec says."""
+    spec, rows, golds = CASES[kind]
+    code = render(spec)
+    assert black.format_str(code, mode=black.Mode()) == code
+    module = write(tmp_path, spec, rows)
+    files = sorted(tmp_path.rglob("*.parquet"))
+    found = list(expectations(files, spec))
+    assert len(found) == len(rows)
+    if golds:
+        assert [golds_of(row, spec) for row in rows] == golds
+    assert verify(module, spec.slug, [("default", "test", len(rows), found)]) == Verdict(len(rows))
+
+
+def test_the_right_choice_changes_its_place() -> None:
+    """Where the data keeps it in a column of its own, its letter differs from row to row."""
+    spec, rows, _ = CASES["rotated"]
+    assert len({golds_of(row, spec)[0] for row in rows}) > 1
+
+
+def test_the_assistants_last_turn_is_not_shown() -> None:
+    """A conversation ends with the last turn that is not the assistant's."""
+    spec, rows, _ = CASES["conversation"]
+    assert list(expected(rows[0], spec).shown) == ["너는 도우미다.", "안녕?"]
+
+
+def test_what_a_prompt_may_hold_beside() -> None:
+    """A subject, but no cell that holds the answer, or could: a letter, a solution."""
+    row = {"질문": "수도는?", "정답": "A", "선택지": ["서울", "부산"], "과목": "지리",
+           "힌트": "서울", "해설": "정답은 " + "당연히 " * 20 + "서울", "또": "A"}  # fmt: skip
+    want = expected(row, BARE)
+    assert list(want.beside) == ["지리"]
