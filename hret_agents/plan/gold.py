@@ -1,4 +1,8 @@
-"""Which leaf holds the right answer, and in what form: found by trying it on every sampled row."""
+"""Which leaf holds the right answer, and in what form: found by trying it on every sampled row.
+
+A gold is believed where it fits nine in ten of the rows that have one. Rows whose answer is held
+back ("", None, -1) say nothing either way.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +11,43 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hret_agents.plan.look import Look
-from hret_agents.plan.records import LeafPath, Role
+from hret_agents.plan import hints
+from hret_agents.plan.choices import Group
+from hret_agents.plan.forms import ROLE_OF, Form, flags_form, form_of, present
+from hret_agents.plan.labels import in_order, is_known
+from hret_agents.plan.look import FITS, Look
+from hret_agents.plan.records import LeafPath, Role, Span
 from hret_agents.plan.schema import Leaf, values
+from hret_agents.plan.spans import find_span
+from llm_eval.dataset.gold import MISSING, boxed, is_number, math_text
 from llm_eval.dataset.spec import AnswerKind, Task
 
-LETTERS = "ABCDEFGHIJ"
-MISSING = ("", "None", "-1")  # what stands where a split keeps its answers back
+__all__ = ["MISSING", "Found", "find", "may_be"]
 _NAMES = re.compile(
-    r"^(answer_?key|correct_?answer|answer_?idx|answer_?index|correct_?option|correct_?choice|answer|"
-    r"correct|gold_?label|gold|label|target|cop|solution|정답|답|output|final_answer)$",
+    r"^(answers?|answer_?(key|idx|index|letter|number|text|value|label|choice|option|id)|"
+    r"(correct|right|best|short|final|expected|gold|true)_?(answers?|idx|index|option|choice|label|"
+    r"decision|letter|key|id|number|output)|correct|gold|golds|labels?|targets?|cop|solution|"
+    r"(\w+_)?answers|wellFormedAnswers|ground_?truth|ans|정답|답|output|verdict|sentiment|class|stance|emotion|intent|.*_label|"
+    r"label_.*|is_\w+)$",
     re.I,
 )
-_FITS = 0.9  # a source with a wrong gold in ten is still read as what it is; those are flagged
-_CLASSES = 12  # a label with more different values is no closed set
+_ANSWERS = re.compile(r"^(\w+_)?(answers?|gold|ground_?truth)(_\w+)?$", re.I)
+_IN_ANSWERS = re.compile(
+    r"^(normalized_?)?(value|aliases|text|texts|input_text|spans?|answer)$", re.I
+)
+_WEAK = frozenset("answer ans correct gold label target truth right key solution".split())
+_NO_GOLD = frozenset(
+    "type types source explanation rationale reason count num model score url incorrect wrong "
+    "choices options start end explain reasoning steps category id names name".split()
+)
+_CLASSES = 12  # a written label with more different values is no closed set
+_OFTEN, _VERY_OFTEN = 2, 4  # so often must the values of a closed set recur
+_TRIED = 20  # rows in which a text must repeat a choice once to be looked at further
+_LETTERS = 26  # and more classes than letters are answered by their names
+_FREE_WORDS = 8  # a gold of more words, in the mean, is a text that no reply will equal
+_SPELLED_WORDS = 20  # of one of several; they may be whole sentences
 Rows = Sequence[Mapping[str, Any]]
-ROLE_OF: dict[str, Role] = {
-    "letter": Role.answer_letter,
-    "index": Role.answer_index,
-    "label": Role.answer_label,
-    "text": Role.answer_text,
-}
+Looks = Mapping[LeafPath, Look]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,115 +58,335 @@ class Found:
     answer: LeafPath | None = None
     answer_kind: AnswerKind | None = None
     index_base: int = 0
+    group: Group | None = None
     labels: LeafPath | None = None
     fixed_choices: list[str] = field(default_factory=list)
+    span: Span | None = None
+    tests: list[LeafPath] = field(default_factory=list)
+    entry_point: LeafPath | None = None
     roles: dict[LeafPath, Role] = field(default_factory=dict)
 
 
-def find(
-    leaves: Sequence[Leaf],
-    looks: Mapping[LeafPath, Look],
-    rows: Rows,
-    choices: Sequence[LeafPath],
-    roles: Mapping[LeafPath, Role],
-) -> Found:
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """All there is to find a gold in."""
+
+    leaves: Sequence[Leaf]
+    looks: Looks
+    rows: Rows
+    roles: Mapping[LeafPath, Role]
+
+
+def find(seen: Seen, groups: Sequence[Group]) -> Found:
     """The gold of a dataset."""
-    named = [leaf for leaf in leaves if may_be(leaf)]
-    if choices:
-        return _among_choices(leaves, named, rows, choices)
-    return _without_choices(named, looks, roles)
-
-
-def may_be(leaf: Leaf) -> bool:
-    """Could a leaf, by its name, hold the gold?"""
-    return _NAMES.match(leaf.name) is not None and not leaf.listed
-
-
-def _among_choices(
-    leaves: Sequence[Leaf], named: Sequence[Leaf], rows: Rows, choices: Sequence[LeafPath]
-) -> Found:
-    """Every named leaf that fits gets its role; the first that is no text is the gold."""
-    labels = next(
-        (
-            p.path
-            for p in leaves
-            if p.listed and p.name.lower() in ("label", "labels", "key", "keys")
-        ),
-        None,
-    )
-    fits: dict[LeafPath, tuple[AnswerKind, int]] = {}
-    for leaf in named:
-        if leaf.path not in choices and (form := _form(leaf, rows, choices, labels)):
-            fits[leaf.path] = form
-    roles = {path: ROLE_OF[kind] for path, (kind, _) in fits.items()}
-    if labels:
-        roles[labels] = Role.category
-    for path, (kind, base) in sorted(fits.items(), key=lambda item: item[1][0] == "text"):
-        return Found(
-            kind="multiple_choice",
-            answer=path,
-            answer_kind=kind,
-            index_base=base,
-            labels=labels if kind == "label" else None,
-            roles=roles,
-        )
-    return Found(kind="multiple_choice", roles=roles)
-
-
-def _form(
-    leaf: Leaf, rows: Rows, choices: Sequence[LeafPath], labels: LeafPath | None
-) -> tuple[AnswerKind, int] | None:
-    """How a leaf names the right choice, on nearly every row that has it: (kind, first index)."""
-    pairs = [
-        (gold, [v for p in choices for v in values(r, p)], values(r, labels) if labels else [])
-        for r in rows
-        for gold in values(r, leaf.path)
-        if str(gold).strip() not in MISSING
-    ]
-    if not pairs:
-        return None
-    text = [str(g).strip() for g, _, _ in pairs]
-    counts = [len(c) for _, c, _ in pairs]
-    numbers = [int(t) if t.isdecimal() else -1 for t in text]
-    first = 1 if choices[0].endswith("1") else 0  # option1, option2: counted as they are named
-    forms: list[tuple[AnswerKind, int, list[bool]]] = [
-        ("label", 0, [str(g) in map(str, known) for g, _, known in pairs]),
-        ("letter", 0, [t.upper() in LETTERS[:n] for t, n in zip(text, counts, strict=True)]),
-        *(
-            ("index", base, [base <= i < n + base for i, n in zip(numbers, counts, strict=True)])
-            for base in (first, 1 - first)
-        ),
-        ("text", 0, [[str(x) for x in c].count(str(g)) == 1 for g, c, _ in pairs]),
-    ]
-    fitting = ((kind, base) for kind, base, fits in forms if sum(fits) >= _FITS * len(fits))
-    return next(fitting, None)
-
-
-def _without_choices(
-    named: Sequence[Leaf], looks: Mapping[LeafPath, Look], roles: Mapping[LeafPath, Role]
-) -> Found:
-    for path, role in roles.items():
-        if role is Role.answer_steps:
-            return Found(kind="number", answer=path, answer_kind="steps")
-    for leaf in named:
-        look = looks[leaf.path]
-        if leaf.kind == "class_label":
-            return _closed(leaf, list(leaf.names), "index")
-        if leaf.kind == "bool":
-            return _closed(leaf, ["False", "True"], "index")
-        if leaf.kind == "string" and roles[leaf.path] is Role.category:
-            if 2 <= len(look.distinct) <= _CLASSES and len(look.texts) > 2 * len(look.distinct):
-                return _closed(leaf, sorted(look.distinct), "text")
-        if leaf.kind in ("int", "float") or look.numeric:
-            found = {leaf.path: Role.answer_number}
-            return Found(kind="number", answer=leaf.path, answer_kind="number", roles=found)
-        if leaf.kind == "string" and look.texts and look.mean_words <= 6:
-            return Found(kind="text", answer=leaf.path, answer_kind="text")
+    flags = [group.flags for group in groups]
+    among = [found for group in groups if (found := _among(seen, group, flags))]
+    roles = {path: role for found in reversed(among) for path, role in found.roles.items()}
+    graded = next((found for found in among if found.answer), None)
+    if graded is None and among:
+        graded = among[0]
+    if graded is not None:
+        return Found(**{**vars(graded), "roles": roles})
+    for way in (_code, _spans, _worked, _letters, _closed_set, _number, _free, _flag):
+        if found := way(seen):
+            return found
     return Found()
 
 
-def _closed(leaf: Leaf, names: list[str], kind: AnswerKind) -> Found:
-    roles = {leaf.path: Role.answer_label}
-    return Found(
-        kind="multiple_choice", answer=leaf.path, answer_kind=kind, fixed_choices=names, roles=roles
+def may_be(leaf: Leaf) -> bool:
+    """Could a leaf, by its name or by what it lies in, hold the gold?"""
+    if hints.is_wrong(leaf.name):
+        return False
+    *above, name = (n.replace(" ", "_") for n in hints.names_on(leaf.path))
+    inside = _IN_ANSWERS.match(name) and any(map(_ANSWERS.match, above))
+    return bool(inside) or _NAMES.match(name) is not None
+
+
+def _might_be(leaf: Leaf) -> bool:
+    parts = set(hints.parts_of(leaf.name))
+    return bool(parts & _WEAK) and not parts & _NO_GOLD
+
+
+# -- among choices ---------------------------------------------------------------------------------
+
+
+def _among(seen: Seen, group: Group, flags: Sequence[LeafPath | None]) -> Found | None:
+    """Every leaf that fits gets its role; the gold is the first that is graded and no text."""
+    roles = dict.fromkeys(group.paths, Role.choices)
+    if group.labels:
+        roles[group.labels] = Role.category
+    forms: dict[LeafPath, Form] = {}
+    for leaf in sorted(seen.leaves, key=lambda x: not may_be(x)):
+        if leaf.path == group.flags:
+            forms[leaf.path] = flags_form(leaf, seen.rows)
+        elif leaf.path in (*roles, *flags) or not (may_be(leaf) or _might_be(leaf)):
+            continue
+        elif leaf.kind != "float" and (form := form_of(leaf, seen.rows, group)):
+            forms[leaf.path] = form
+    if not forms and not group.sure:
+        return None
+    roles |= dict.fromkeys(_repeating(seen, group, [*roles, *forms]), Role.answer_text)
+    roles |= {path: ROLE_OF[form.kind] for path, form in forms.items()}
+    graded = sorted(
+        (pair for pair in forms.items() if pair[1].graded), key=lambda pair: pair[1].kind == "text"
     )
+    if not graded and group.gold:
+        graded = [(group.gold, Form("text"))]
+    if not graded and not forms and (kept := _held_back(seen, group)):
+        graded = [kept]
+        roles[kept[0]] = ROLE_OF[kept[1].kind]
+    if not graded:
+        return Found(group=group, roles=roles)
+    path, form = graded[0]
+    return Found(
+        kind="multiple_choice",
+        answer=path,
+        answer_kind=form.kind,
+        index_base=form.base,
+        group=group,
+        labels=group.labels if form.kind == "label" else None,
+        roles=roles,
+    )
+
+
+def _repeating(seen: Seen, group: Group, others: Sequence[LeafPath]) -> list[LeafPath]:
+    """Leaves that repeat a choice, whatever they are called: their text follows the choice's."""
+    texts = [x for x in seen.leaves if x.kind == "string" and x.path not in others]
+    some = [(row, group.texts(row)) for row in seen.rows[:_TRIED]]
+    likely = [
+        x
+        for x in texts
+        if not x.listed and any(v in said for row, said in some for v in values(row, x.path))
+    ]
+    forms = [(x.path, form_of(x, seen.rows, group)) for x in likely]
+    return [path for path, form in forms if form and form.kind == "text"]
+
+
+def _held_back(seen: Seen, group: Group) -> tuple[LeafPath, Form] | None:
+    """A leaf that is called the gold, and holds none in any row: what form it has elsewhere."""
+    for leaf in seen.leaves:
+        if leaf.listed or not may_be(leaf) or any(map(present, seen.looks[leaf.path].values)):
+            continue
+        if leaf.kind == "string":
+            return leaf.path, Form("label" if group.labels else "letter")
+        if leaf.kind in ("int", "class_label"):
+            return leaf.path, Form("index", 1 if group.paths[0].endswith("1") else 0)
+    return None
+
+
+# -- code ------------------------------------------------------------------------------------------
+
+_SOLUTIONS = re.compile(
+    r"^(canonical_solution|(reference|gold|correct)_(solution|code|program|answer)|solution|code|"
+    r"answer|reference|program|completion)$",
+    re.I,
+)
+_TESTS = re.compile(
+    r"^(tests?|test_(code|list|cases?|setup_code|imports?|setup)|unit_tests?)$", re.I
+)
+_SETUP = re.compile(r"setup|import", re.I)
+_TEST = re.compile(r"\bassert\b|\bunittest\b|\bdef (check|test)")
+
+
+def _code(seen: Seen) -> Found | None:
+    """Programs that tests can judge: the tests are Python and hold an assertion."""
+    code = [leaf for leaf in seen.leaves if seen.roles[leaf.path] is Role.code]
+    tests = [leaf for leaf in code if _TESTS.match(leaf.name)]
+    solution = next(
+        (x for x in code if _SOLUTIONS.match(x.name) and x not in tests and not x.listed), None
+    )
+    asserting = [x for x in tests if seen.looks[x.path].share(_TEST) >= FITS]
+    if solution is None or not asserting or seen.looks[solution.path].json:
+        return None
+    tests = [x for x in tests if x in asserting or _SETUP.search(x.name)]
+    tests.sort(key=lambda x: _SETUP.search(x.name) is None)  # what is set up comes first
+    entry = next((x.path for x in code if x.name.lower() in ("entry_point", "fn_name")), None)
+    return Found(
+        kind="code",
+        answer=solution.path,
+        answer_kind="code",
+        tests=[x.path for x in tests],
+        entry_point=entry,
+    )
+
+
+# -- pieces of the context, worked answers ---------------------------------------------------------
+
+
+def _spans(seen: Seen) -> Found | None:
+    spans = find_span(seen.leaves, seen.rows, seen.roles)
+    if not spans:
+        return None
+    roles = {s.text: Role.answer_span for s in spans} | {s.start: Role.answer_start for s in spans}
+    return Found(kind="text", answer=spans[0].text, answer_kind="text", span=spans[0], roles=roles)
+
+
+def _worked(seen: Seen) -> Found | None:
+    """`#### 42`; a formula or number that a worked answer boxes; the boxed answer itself."""
+    by_role = {role: path for path, role in reversed(list(seen.roles.items()))}
+    if steps := by_role.get(Role.answer_steps):
+        return Found(kind="number", answer=steps, answer_kind="steps")
+    if not (worked := by_role.get(Role.answer_boxed)):
+        return None
+    for leaf in seen.leaves:
+        if leaf.kind == "string" and not leaf.listed and leaf.path != worked:
+            if _is_boxed_in(leaf.path, worked, seen.rows):
+                return _formula(leaf, seen)
+    return _math(seen) or Found(kind="math", answer=worked, answer_kind="boxed")
+
+
+def _is_boxed_in(path: LeafPath, worked: LeafPath, rows: Rows) -> bool:
+    pairs = [
+        (math_text(str(gold)), math_text(boxed(str(text))))
+        for row in rows
+        for gold, text in zip(values(row, path), values(row, worked), strict=False)
+        if present(gold) and present(text)
+    ]
+    return bool(pairs) and sum(a == b for a, b in pairs) >= FITS * len(pairs)
+
+
+def _formula(leaf: Leaf, seen: Seen) -> Found:
+    golds = seen.looks[leaf.path].texts
+    if all(is_number(gold) for gold in golds):
+        roles = {leaf.path: Role.answer_number}
+        return Found(kind="number", answer=leaf.path, answer_kind="number", roles=roles)
+    return Found(kind="math", answer=leaf.path, answer_kind="text", roles={leaf.path: Role.math})
+
+
+def _math(seen: Seen) -> Found | None:
+    """A named gold that is formulas, or formulas and numbers."""
+    for leaf in seen.leaves:
+        look = seen.looks[leaf.path]
+        if leaf.kind == "string" and may_be(leaf) and look.formal and not look.numeric:
+            if any(re.search(r"\\[a-zA-Z]|[\^_{}=]", text) for text in look.texts):
+                return _formula(leaf, seen)
+    return None
+
+
+# -- closed sets -----------------------------------------------------------------------------------
+
+
+def _letters(seen: Seen) -> Found | None:
+    """Letters of choices that stand in the question's own text, or in a list within a list."""
+    golds = [x for x in seen.leaves if may_be(x) and seen.looks[x.path].letters]
+    roles = dict.fromkeys((x.path for x in golds), Role.answer_letter)
+    single = next((x.path for x in golds if not x.listed), None)
+    if single is None:
+        return Found(roles=roles) if golds else None
+    return Found(kind="text", answer=single, answer_kind="text", roles=roles)
+
+
+def _closed_set(seen: Seen) -> Found | None:
+    """Labels with names, yes or no, and labels written out that recur."""
+    single = [leaf for leaf in seen.leaves if not leaf.listed]
+    classes = [leaf for leaf in single if leaf.kind == "class_label"]
+    named = [x for x in classes if may_be(x) or _might_be(x)] or classes
+    if len(named) == 1 or (named and may_be(named[0])):
+        return _closed(named[0], list(named[0].names), "index")
+    for leaf in (x for x in single if may_be(x) and not _is_flag(x)):
+        if leaf.kind == "bool":
+            return _closed(leaf, ["False", "True"], "index")
+        if leaf.kind == "string" and (names := _label_names(leaf, seen)):
+            return _closed(leaf, names, "text")
+    return _ungraded_labels(seen)
+
+
+def _flag(seen: Seen) -> Found | None:
+    """Where nothing else is a gold, what a bool says of the row: is_toxic."""
+    flags = [x for x in seen.leaves if x.kind == "bool" and _is_flag(x) and not x.listed]
+    return _closed(flags[0], ["False", "True"], "index") if len(flags) == 1 else None
+
+
+def _is_flag(leaf: Leaf) -> bool:
+    """is_toxic, is_impossible"""
+    return leaf.name.lower().startswith("is_")
+
+
+def _ungraded_labels(seen: Seen) -> Found | None:
+    """Labels that no task can be made of: they are kept, and nothing is guessed."""
+    kept = [x for x in seen.leaves if hints.is_label(x.name) and _has_no_names(x, seen)]
+    roles = dict.fromkeys((x.path for x in kept), Role.answer_label)
+    return Found(roles=roles) if kept else None
+
+
+def _has_no_names(leaf: Leaf, seen: Seen) -> bool:
+    """Numbers 0, 1, .. and nothing that says what they stand for; or several labels a row."""
+    if leaf.listed:
+        return leaf.kind in ("class_label", "bool")
+    found = sorted(v for v in seen.looks[leaf.path].distinct if v != -1)
+    return leaf.kind == "int" and 2 <= len(found) <= _CLASSES and found == list(range(len(found)))
+
+
+def _label_names(leaf: Leaf, seen: Seen) -> list[str]:
+    """The different labels of a leaf that has few; empty if it is no closed set."""
+    look = seen.looks[leaf.path]
+    names = in_order(v for v in look.distinct if isinstance(v, str) and present(v))
+    if seen.roles[leaf.path] is not Role.category or not 2 <= len(names) <= _CLASSES:
+        return []
+    often = _OFTEN if hints.is_label(leaf.name) else _VERY_OFTEN
+    recur = len(look.texts) > often * len(names)
+    if recur or (look.texts and all(map(is_known, names))):
+        return names
+    return names if hints.is_label(leaf.name) and len(look.texts) > len(names) else []
+
+
+def _closed(leaf: Leaf, names: list[str], kind: AnswerKind) -> Found:
+    task: Task = "multiple_choice" if len(names) <= _LETTERS else "text"
+    roles = {leaf.path: Role.answer_label}
+    return Found(kind=task, answer=leaf.path, answer_kind=kind, fixed_choices=names, roles=roles)
+
+
+# -- numbers, formulas, free words -----------------------------------------------------------------
+
+
+def _number(seen: Seen) -> Found | None:
+    golds = [x for x in seen.leaves if may_be(x) and not _is_flag(x)]
+    for leaf in golds:
+        numeric = leaf.kind in ("int", "float") or seen.looks[leaf.path].numeric
+        if numeric and seen.looks[leaf.path].distinct - {-1} and not _starts(leaf):
+            found = {leaf.path: Role.answer_number}
+            return Found(kind="number", answer=leaf.path, answer_kind="number", roles=found)
+    return _math(seen)
+
+
+def _starts(leaf: Leaf) -> bool:
+    return bool({"start", "end"}.intersection(hints.parts_of(leaf.name)))
+
+
+def _free(seen: Seen) -> Found | None:
+    """Golds in a few free words; further spellings of them too."""
+    golds = [x for x in seen.leaves if _in_free_words(x, seen)]
+    if not golds:
+        return None
+    single, lists = [x for x in golds if not x.listed], [x for x in golds if x.listed]
+    wider = [x for x in lists if any(_all_in(y.path, x.path, seen.rows) for y in single)]
+    best = (wider or single or lists)[0]
+    same = [x for x in seen.leaves if _spells(x, best, seen)]
+    roles = dict.fromkeys((x.path for x in [*golds, *same]), Role.answer_free)
+    return Found(kind="text", answer=best.path, answer_kind="text", roles=roles)
+
+
+def _spells(leaf: Leaf, best: Leaf, seen: Seen) -> bool:
+    """Does a leaf beside the gold repeat it?"""
+    struct = hints.names_on(best.path)[:-1]
+    beside = struct and hints.names_on(leaf.path)[:-1] == struct and leaf.kind == "string"
+    return bool(beside) and _all_in(leaf.path, best.path, seen.rows)
+
+
+def _all_in(part: LeafPath, whole: LeafPath, rows: Rows) -> bool:
+    """Are the texts at `part`, where there are any, among those at `whole`?"""
+    pairs = [({v for v in values(r, part) if v}, set(values(r, whole))) for r in rows]
+    pairs = [(a, b) for a, b in pairs if a]
+    return bool(pairs) and sum(a <= b for a, b in pairs) >= FITS * len(pairs)
+
+
+def _in_free_words(leaf: Leaf, seen: Seen) -> bool:
+    look = seen.looks[leaf.path]
+    labels = hints.is_label(leaf.name) and leaf.name.lower() not in ("target", "targets")
+    if leaf.kind != "string" or not may_be(leaf) or labels:
+        return False
+    if seen.roles[leaf.path] not in (Role.category, Role.prose) or not look.texts:
+        return False
+    most = _SPELLED_WORDS if hints.parts_of(leaf.name)[-1:] == ("answers",) else _FREE_WORDS
+    free = look.mean_words <= most and not look.letters
+    return free and not (look.id_like or look.wordless or all(map(is_known, look.texts)))

@@ -51,6 +51,18 @@ KOREAN = {
     "level": "난이도",
     "difficulty": "난이도",
     "type": "유형",
+    "question_stem": "질문",
+    "final_answer": "정답",
+    "claim": "주장",
+    "evidence": "근거",
+    "body": "본문",
+    "paragraph": "문단",
+    "abstract": "초록",
+    "headline": "제목",
+    "highlights": "요약",
+    "review": "리뷰",
+    "conclusion": "결론",
+    "background": "배경",
 }
 DICTIONARIES = {"ko": KOREAN}
 

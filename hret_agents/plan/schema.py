@@ -67,6 +67,9 @@ def _walk(feature: Any, keys: tuple[str, ...]) -> Iterator[Leaf]:
             yield Leaf(path_of(keys), "class_label", tuple(feature.names))
         case "Value":
             yield Leaf(path_of(keys), _kind(feature.dtype))
+        case "Translation":
+            for language in feature.languages:
+                yield Leaf(path_of((*keys, language)), "string")
         case _:  # images, sound, arrays: copied as they are stored
             yield Leaf(path_of(keys), "binary")
 

@@ -60,7 +60,7 @@ def expected(row: Row, spec: ModuleSpec) -> Expected:
     """What the module must do on one row."""
     golds, choices, shown = golds_of(row, spec), choices_of(row, spec), shown_of(row, spec)
     known: dict[str, Any] = {"shown": shown, "choices": choices, "lettered": spec.lettered}
-    if spec.task != "multiple_choice":
+    if spec.task not in ("multiple_choice", "ungraded"):
         known |= {"shown": [*shown, *choices], "choices": ()}
     beside = _beside(row, spec, [*golds, *_right(golds, choices, spec)])
     if spec.task == "code":
@@ -153,7 +153,10 @@ class Prompts:
         for text in want.beside:
             if text in rest:
                 rest, found = rest.replace(text, "\1"), found + 1
-        rest = " ".join(re.sub(rf"(?<!\d)(?:{row}|{row + 1})(?!\d)", "#", rest).split())
+        for place in (str(row), str(row + 1)):
+            if place in rest:
+                rest = re.sub(rf"(?<!\d){place}(?!\d)", "#", rest)
+        rest = " ".join(rest.split())
         shape = (len(want.shown), len(want.choices), found)
         first = self._rests.setdefault(shape, (row, rest, want))
         if first[0] == row:
@@ -181,7 +184,8 @@ class Prompts:
 
 
 def _told(rest: str, want: Expected) -> str:
-    return next((s for s in want.hidden if re.search(rf"(?<!\w){re.escape(s)}(?!\w)", rest)), "")
+    found = (s for s in want.hidden if s in rest)
+    return next((s for s in found if re.search(rf"(?<!\w){re.escape(s)}(?!\w)", rest)), "")
 
 
 def _without(prompt: str, want: Expected) -> tuple[str, str]:
@@ -195,14 +199,20 @@ def _without(prompt: str, want: Expected) -> tuple[str, str]:
         rest.append(prompt[place:start])
         place = start + len(text)
     for letter, text in zip(LETTERS, want.choices, strict=False):
-        mark = "" if want.lettered else rf"(?<![A-Za-z]){letter}[\s)\].:*-]{{0,6}}"
-        m = re.compile(mark + re.escape(text)).search(prompt, place)
-        if m is None:
+        start = prompt.find(text, place)
+        while start >= 0 and not (want.lettered or _behind(letter, prompt[place:start][-9:])):
+            start = prompt.find(text, start + 1)
+        if start < 0:
             how = f"not behind the letter {letter}, in its place" if text in prompt else ""
             return _lacking(text, how), ""
-        rest.append(prompt[place : m.start()])
-        place = m.end()
+        rest.append(prompt[place:start].rstrip(f" )].:*-([{letter}"))
+        place = start + len(text)
     return "", "\0".join([*rest, prompt[place:]])
+
+
+def _behind(letter: str, before: str) -> bool:
+    """Does a text end in an option's letter, as `B. `, `(B) `, `**B**: `?"""
+    return re.search(rf"(?<![A-Za-z]){letter}[\s)\].:*-]*$", before) is not None
 
 
 def _lacking(text: str, how: str) -> str:

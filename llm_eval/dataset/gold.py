@@ -13,7 +13,7 @@ from llm_eval.dataset.spec import EACH, FieldPath, ModuleSpec
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 ASSISTANTS = ("assistant", "gpt", "model", "bot", "chatbot")
-MISSING = ("", "None", "-1")  # what stands where a split keeps its answers back
+MISSING = ("", "None", "-1", "-")  # what stands where a split keeps its answers back
 Row = Mapping[str, Any]
 
 
@@ -144,7 +144,7 @@ def math_text(text: str) -> str:
 
 def gold_fault(row: Row, spec: ModuleSpec) -> str:
     """Why a row's gold, though there is one, names no answer; empty when it does, or is missing."""
-    if spec.answer is None or gold_of(row, spec) is not None:
+    if spec.answer is None or spec.task == "ungraded" or gold_of(row, spec) is not None:
         return ""
     found = [v for v in cells(row, spec.answer) if str(v).strip() not in MISSING]
     if spec.answer_kind == "flags" and not any(found):

@@ -96,8 +96,8 @@ def test_a_rare_label_is_a_choice_too(chat: ChatServer, work: Path) -> None:
     rows[1234]["label"] = "contradiction"
     result = port(chat, written(work / "nli_test.jsonl", rows))
     data = load_datasets(result.slug)
-    assert data.load()[0]["metadata"]["choices"] == ["contradiction", "entailment", "neutral"]
-    assert data.evaluate_prediction(1234, "정답: A") == (True, 1.0)
+    assert data.load()[0]["metadata"]["choices"] == ["함의", "중립", "모순"]
+    assert data.evaluate_prediction(1234, "정답: C") == (True, 1.0)
 
 
 def test_empty_and_missing_cells_stay(chat: ChatServer, work: Path) -> None:

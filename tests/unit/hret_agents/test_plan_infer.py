@@ -185,7 +185,7 @@ CASES: dict[str, Case] = {
              question=ASKED, canonical_solution=lambda i: f"    return {i}\n",
              test=lambda i: f"def check(f):\n    assert f({i}) == 1\n",
              entry_point=lambda i: f"f{i}"),
-        {"question"}, "ungraded"),
+        {"question"}, "code", "canonical_solution", "code"),
     "none and empty": Case(
         [{"question": None, "choices": None, "answer": None},
          {"question": "", "choices": [], "answer": -1},
