@@ -75,7 +75,8 @@ class Evaluator:
             model: a backend's name, a backend, or a function `f(input_text) -> str`.
             dataset: a name, a class, an instance, or a path to a module file.
             subset, split: what of the dataset; its own default when left out.
-            evaluation_method: e.g. "string_match"; "dataset" is the module's own.
+            evaluation_method: e.g. "string_match", or "code" (pass@k); "dataset" is the module's
+                own, and left out it is the one that the dataset's `info()` names, else its own.
             model_params, dataset_params, evaluator_params: given to their constructors.
             limit: the first so many samples only.
             listener: called with (done, total) as samples finish.

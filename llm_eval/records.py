@@ -137,7 +137,7 @@ class Score:
     """A judgement. `value` None means not scored, which is never the same as 0.
 
     `answered` is False when no answer could be read from the reply: that scores 0, and is counted.
-    None: the method does not say.
+    None: the method does not say. `why` is the reason for a score, where a method tells one.
     """
 
     sample_id: str
@@ -145,3 +145,4 @@ class Score:
     is_correct: bool = False
     extracted: str | None = None
     answered: bool | None = True
+    why: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +16,36 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Reply:
+    """One reply to a sample, and its judgement or its error."""
+
+    prediction: Prediction
+    score: Score | None
+    error: dict[str, Any] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dict."""
+        out: dict[str, Any] = {"prediction": self.prediction.text}
+        if self.score is not None:
+            out["evaluation"] = _evaluation(self.score)
+        if self.error:
+            out["error"] = self.error
+        return out
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
-    """One sample with all that became of it."""
+    """One sample with all that became of it.
+
+    Where a method asks for several replies they are all in `replies`; `prediction` is then the
+    first one that was judged, and `score` has the mean of their values.
+    """
 
     sample: Sample
     prediction: Prediction
     score: Score | None
     error: dict[str, Any] | None = None
+    replies: Sequence[Reply] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The sample in haerae-evaluation-toolkit's shape."""
@@ -38,23 +61,32 @@ class Row:
         if s.metadata:
             out["metadata"] = dict(s.metadata)
         if self.score is not None:
-            out["evaluation"] = {
-                "is_correct": self.score.is_correct,
-                "score": self.score.value,
-                "extracted": self.score.extracted,
-            }
+            out["evaluation"] = _evaluation(self.score)
         if self.error:
             out["error"] = self.error
+        if self.replies:
+            out["replies"] = [r.to_dict() for r in self.replies]
         return out
 
 
-def summed_up(rows: Sequence[Row]) -> dict[str, Any]:
+def _evaluation(score: Score) -> dict[str, Any]:
+    found = {"is_correct": score.is_correct, "score": score.value, "extracted": score.extracted}
+    return found | ({"why": score.why} if score.why else {})
+
+
+More = Callable[[Sequence[Score]], dict[str, float]]
+
+
+def summed_up(rows: Sequence[Row], more: More | None = None) -> dict[str, Any]:
     """The metrics of a run.
 
     `accuracy` is the mean score over the `n` samples that were scored: a reply without a readable
     answer counts 0 there, a sample that failed in transport is left out and counted in `failed`.
     `accuracy_stderr` is the sample standard deviation over sqrt(n). `answer_rate` and
     `accuracy_answered` look at readable answers alone; None where the method does not tell them.
+    `more` measures a scored sample by the scores of all its replies: of each such measure the mean
+    and its standard error are told. `failed_replies` counts replies that failed while enough
+    others came to score their sample.
     """
     values = [r.score.value for r in rows if r.score is not None and r.score.value is not None]
     answered = [
@@ -71,18 +103,37 @@ def summed_up(rows: Sequence[Row]) -> dict[str, Any]:
         "unscored": sum(r.error is None for r in rows) - len(values),
         "answer_rate": len(answered) / len(values) if values and told else None,
         "accuracy_answered": mean(answered) if told else None,
+        **_of_method(rows, more),
     }
+    if any(r.replies for r in rows):
+        lost = [r.error for row in rows if not row.error for r in row.replies]
+        metrics["failed_replies"] = sum(error is not None for error in lost)
     subsets = dict.fromkeys(r.sample.subset for r in rows if r.sample.subset)
     if len(subsets) > 1:
         metrics["by_subset"] = {
-            name: _short([r for r in rows if r.sample.subset == name]) for name in subsets
+            name: _short([r for r in rows if r.sample.subset == name], more) for name in subsets
         }
     return metrics
 
 
-def _short(rows: Sequence[Row]) -> dict[str, Any]:
+def _short(rows: Sequence[Row], more: More | None) -> dict[str, Any]:
     values = [r.score.value for r in rows if r.score is not None and r.score.value is not None]
-    return {"accuracy": mean(values), "n": len(values)}
+    return {"accuracy": mean(values), "n": len(values), **_of_method(rows, more)}
+
+
+def _of_method(rows: Sequence[Row], more: More | None) -> dict[str, Any]:
+    scored = [r for r in rows if r.score is not None and r.score.value is not None]
+    measured = [more(_scores(row)) for row in scored] if more else []
+    found: dict[str, Any] = {}
+    for name in measured[0] if measured else ():
+        values = [m[name] for m in measured]
+        found |= {name: mean(values), f"{name}_stderr": stderr(values)}
+    return found
+
+
+def _scores(row: Row) -> list[Score]:
+    told = [r.score for r in row.replies] if row.replies else [row.score]
+    return [score for score in told if score is not None]
 
 
 def mean(values: Sequence[float]) -> float | None:

@@ -8,19 +8,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from llm_eval.aio import in_order, run_sync
 from llm_eval.dataset import load_datasets
 from llm_eval.dataset.adapt import judges_itself, samples_of
 from llm_eval.dataset.base import BaseDataset
-from llm_eval.errors import HretError, RunError, ScoringError, UserError, boundary
+from llm_eval.errors import HretError, RunError, UserError
 from llm_eval.evaluation import BaseEvaluator, load_evaluator
 from llm_eval.models import BaseModel, load_model
 from llm_eval.models.function import FunctionModel
-from llm_eval.records import Failure, Prediction, Prompt, Sample
-from llm_eval.results import EvaluationResult, Row, summed_up
+from llm_eval.records import Failure, Prediction, Prompt, Sample, Score
+from llm_eval.results import EvaluationResult, Reply, Row, mean, summed_up
 from llm_eval.scaling_methods import SCALING_METHODS
 
 AHEAD = 1024  # samples under way at once, whatever the limiter lets through
@@ -70,9 +70,11 @@ class PipelineRunner:
         dataset = await asyncio.to_thread(self._dataset)
         samples = await asyncio.to_thread(samples_of, dataset)
         samples = samples[: self.limit] if self.limit is not None else samples
-        method, note = _fitting(method, dataset, samples)
-        model.fits(samples)
         about, before = _info(dataset), model.usage
+        method, note = _fitting(method, dataset, samples, about)
+        method.fits(samples)
+        model.fits(samples)
+        note = note or _alike(model, method)
         try:
             await model.check()
             rows = await self._rows(samples, model, method, dataset)
@@ -84,11 +86,12 @@ class PipelineRunner:
             "dataset": _name_of(self.dataset_name),
             "model": model.label,
             "evaluation_method": method.name,
+            **({"replies": method.replies} if method.replies > 1 else {}),
             **({"note": note} if note else {}),
             "usage": usage,
             "seconds": round(time.monotonic() - started, 3),
         }
-        return EvaluationResult(summed_up(rows), info, rows)
+        return EvaluationResult(summed_up(rows, method.measured), info, rows)
 
     async def _rows(
         self,
@@ -99,15 +102,15 @@ class PipelineRunner:
     ) -> list[Row]:
         size = model.can.batch
         packs = [samples[i : i + size] for i in range(0, len(samples), size)]
-        gate, done = asyncio.Semaphore(max(1, AHEAD // size)), 0
+        gate, done = asyncio.Semaphore(max(1, AHEAD // (size * method.replies))), 0
 
         async def one(pack: Sequence[Sample]) -> list[Row]:
             nonlocal done
             async with gate:
-                predictions = await _predictions(model, pack)
-                rows = [
-                    _judged(s, p, method, dataset) for s, p in zip(pack, predictions, strict=True)
-                ]
+                asked = [s for s in pack for _ in range(method.replies)]
+                predictions = await _predictions(model, asked)
+                replies = await _judged(asked, predictions, method, dataset)
+                rows = [_row(s, replies, i, method) for i, s in enumerate(pack)]
             done += len(pack)
             if self.listener:
                 self.listener(done, len(samples))
@@ -157,36 +160,76 @@ async def _predictions(model: BaseModel, pack: Sequence[Sample]) -> list[Predict
         return [Prediction(sample_id=s.id, failure=Failure.of(e, "generate")) for s in pack]
 
 
-def _judged(
-    sample: Sample, prediction: Prediction, method: BaseEvaluator, dataset: BaseDataset
-) -> Row:
-    """The row of one sample: scored, unscored for want of a reference, or failed."""
+async def _judged(
+    samples: Sequence[Sample],
+    predictions: Sequence[Prediction],
+    method: BaseEvaluator,
+    dataset: BaseDataset,
+) -> list[Reply]:
+    """Each reply: scored, unscored for want of a reference, or failed."""
+    pairs = list(zip(samples, predictions, strict=True))
+    can = [_can_be_judged(s, p, method) for s, p in pairs]
+    items = [(s, p.text or "") for (s, p), yes in zip(pairs, can, strict=True) if yes]
+    verdicts = iter(await method.score_all(items, dataset) if items else [])
+    return [
+        _reply(p, next(verdicts) if yes else None) for p, yes in zip(predictions, can, strict=True)
+    ]
+
+
+def _can_be_judged(sample: Sample, prediction: Prediction, method: BaseEvaluator) -> bool:
     if prediction.failure or prediction.text is None:
-        failure = prediction.failure or Failure(
-            where="generate", kind="malformed", message="no text"
-        )
-        return Row(sample, prediction, None, failure.to_dict())
-    if method.needs_reference and sample.reference is None:
-        return Row(sample, prediction, None)
-    try:
-        with boundary(ScoringError, f"scoring sample {sample.id}"):
-            score = method.score(sample, prediction.text, dataset)
-    except RunError as e:
-        return Row(sample, prediction, None, Failure.of(e, "score").to_dict())
-    return Row(sample, prediction, score)
+        return False
+    return sample.reference is not None or not method.needs_reference
+
+
+def _reply(prediction: Prediction, verdict: Score | Failure | None) -> Reply:
+    if isinstance(verdict, Failure):
+        return Reply(prediction, None, verdict.to_dict())
+    failure = prediction.failure
+    if failure is None and prediction.text is None:
+        failure = Failure(where="generate", kind="malformed", message="no text")
+    return Reply(prediction, verdict, failure.to_dict() if failure else None)
+
+
+def _row(sample: Sample, replies: Sequence[Reply], place: int, method: BaseEvaluator) -> Row:
+    """The row of the sample at `place` of a pack, from its replies."""
+    own = replies[place * method.replies : (place + 1) * method.replies]
+    first = next((r for r in own if not r.error), own[0])
+    if method.replies == 1:
+        return Row(sample, first.prediction, first.score, first.error)
+    errors = [r.error for r in own if r.error]
+    if len(own) - len(errors) < method.least:
+        return Row(sample, first.prediction, None, errors[0], own)
+    values = [r.score.value for r in own if r.score and r.score.value is not None]
+    score = replace(first.score, value=mean(values)) if first.score else None
+    return Row(sample, first.prediction, score, None, own)
 
 
 def _fitting(
-    method: BaseEvaluator | None, dataset: BaseDataset, samples: Sequence[Sample]
+    method: BaseEvaluator | None,
+    dataset: BaseDataset,
+    samples: Sequence[Sample],
+    about: Mapping[str, Any],
 ) -> tuple[BaseEvaluator, str]:
     """The method to use and, where it is not the one asked for, why.
 
-    Asked for none: the dataset's own, where it has one. Asked for one that needs references, of a
-    dataset that gives none but judges itself: the dataset's own as well.
+    Asked for none: the one that the dataset's `info()` names ("evaluation_method", or the first of
+    "evaluation_only"), else its own where it has one. Asked for one that needs references, of a
+    dataset that gives none but judges itself: its own as well.
+
+    Raises:
+        UserError: "evaluation_only" leaves out the one asked for, or there are no references.
     """
-    own = judges_itself(dataset)
+    own, only = judges_itself(dataset), about.get("evaluation_only") or []
+    only = [only] if isinstance(only, str) else list(only)
     if method is None:
-        return load_evaluator("dataset" if own else "string_match"), ""
+        named = [about.get("evaluation_method"), *only, "dataset" if own else "string_match"]
+        return load_evaluator(next(n for n in named if isinstance(n, str) and n)), ""
+    if only and method.name not in only:
+        raise UserError(
+            f"{type(dataset).__name__} is not evaluated by {method.name}",
+            hint=f"its info() allows: {', '.join(map(str, only))}",
+        )
     if method.needs_reference and all(s.reference is None for s in samples):
         if own:
             why = f"{method.name} needs references and this dataset has none: it judges itself"
@@ -196,6 +239,17 @@ def _fitting(
             hint="give 'reference' in load(), or define evaluate_prediction()",
         )
     return method, ""
+
+
+def _alike(model: BaseModel, method: BaseEvaluator) -> str:
+    """What makes all replies to a sample the same, where several are asked for."""
+    params = getattr(model, "params", None) or {}
+    seed = params.get("seed")
+    fixed = ["temperature=0"] * (params.get("temperature") == 0) + [f"seed={seed}"] * bool(seed)
+    if method.replies == 1 or not fixed:
+        return ""
+    said = " and ".join(fixed)
+    return f"with {said} the {method.replies} replies to a sample may be all the same"
 
 
 def _name_of(dataset: Dataset) -> str:

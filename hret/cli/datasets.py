@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from llm_eval.dataset.ports import Port
+    from llm_eval.errors import Unknown
 
 HELP = "List, show, trust and remove the ports on this machine."
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -39,10 +40,11 @@ def list_ports(
 
 @app.command("show", help="Show what a port is.")
 def show(slug: Slug) -> int:
-    """The port's manifest."""
+    """The port's manifest, where it lies, and where its module runs."""
     port = _found(slug)
     typer.echo(port.manifest.to_json())
     typer.echo(str(port.folder))
+    typer.echo(_where(port))
     return 0
 
 
@@ -51,7 +53,10 @@ def remove(
     slug: Slug, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False
 ) -> int:
     """Remove a port after asking."""
-    port = _found(slug)
+    from llm_eval.dataset import ports
+
+    if (port := ports.find(slug)) is None:
+        raise _unknown(slug)
     if not yes:
         typer.confirm(f"Remove {port.folder}?", abort=True)
     shutil.rmtree(port.folder)
@@ -69,10 +74,37 @@ def trust(slug: Slug) -> int:
     return 0
 
 
-def _found(name: str) -> Port:
+def _where(port: Port) -> str:
+    """Where the module of a port runs, and why there."""
     from llm_eval.dataset import ports
-    from llm_eval.errors import Unknown
+
+    way, by = ports.way_of(port), port.manifest.module_way
+    if way == "template":
+        return "module: runs in-process; it is what the template gives for its spec"
+    if way == "trusted":
+        return "module: runs in-process; you have trusted it"
+    if way == "refused":
+        return f"module: does not run; edited since it was verified ({ports.refusal(port).hint})"
+    from llm_eval.sandbox import layers
+
+    if not layers().enough:
+        return f"module: does not run; {by} wrote it, and there is no sandbox: {layers().says}"
+    return f"module: runs in the sandbox; {by} wrote it"
+
+
+def _found(name: str) -> Port:
+    """The port of that name here, else on the Hub: there, nothing of it is run."""
+    from llm_eval.dataset import hub, ports
 
     if port := ports.find(name):
         return port
-    raise Unknown("port", name, {n for p in ports.local_ports() for n in p.manifest.names})
+    if hub.is_repo(name) and (port := hub.downloaded(name)):
+        return port
+    raise _unknown(name)
+
+
+def _unknown(name: str) -> Unknown:
+    from llm_eval.dataset import ports
+    from llm_eval.errors import Unknown
+
+    return Unknown("port", name, {n for p in ports.local_ports() for n in p.manifest.names})

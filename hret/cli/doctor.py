@@ -77,18 +77,14 @@ def _installed() -> Iterator[Line]:
 
 
 def _settings() -> Iterator[Line]:
-    from llm_eval import settings
+    from llm_eval import sandbox, settings
 
     found = settings.load()
     yield "setting", "OPENAI_API_KEY", "set" if found.openai_api_key else "not set"
     yield "setting", "OPENAI_BASE_URL", found.openai_base_url or "not set (api.openai.com)"
     yield "setting", "HF_TOKEN", "set" if found.hf_token else "not set"
     yield "setting", "HRET_HOME", str(settings.home())
-    yield (
-        "sandbox",
-        "modules",
-        "a child process: no environment, no keys, limits on memory and time",
-    )
+    yield "sandbox", "modules", sandbox.layers().says
 
 
 def _answers() -> Iterator[Line]:

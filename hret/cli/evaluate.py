@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,9 +22,13 @@ def command(
         str | None, typer.Option(help="The model that the backend asks for.")
     ] = None,
     subset: Annotated[str | None, typer.Option(help="One subset, or several: a,b.")] = None,
+    revision: Annotated[
+        str | None, typer.Option(help="Of a pushed repo: a branch, tag or commit.")
+    ] = None,
     split: Annotated[str | None, typer.Option(help="Default: test, else the first.")] = None,
     evaluation_method: Annotated[
-        str | None, typer.Option(help="string_match or dataset. Default: the dataset's own.")
+        str | None,
+        typer.Option(help="string_match, code or dataset. Default: the dataset's own."),
     ] = None,
     api_base: Annotated[
         str | None, typer.Option(help="Address of an OpenAI-compatible server.")
@@ -31,6 +36,10 @@ def command(
     api_key: Annotated[str | None, typer.Option(help="Its key; better: OPENAI_API_KEY.")] = None,
     model_params: Annotated[
         str | None, typer.Option(help="More for the backend, as a JSON object.")
+    ] = None,
+    evaluator_params: Annotated[
+        str | None,
+        typer.Option(help='For the method, as a JSON object: \'{"k": [1, 5], "n": 10}\'.'),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="The first so many samples only.")
@@ -62,6 +71,8 @@ def command(
         split=split,
         evaluation_method=evaluation_method,
         model_params=params | json_of(model_params, "--model-params"),
+        dataset_params={"revision": revision} if revision else {},
+        evaluator_params=json_of(evaluator_params, "--evaluator-params"),
         limit=limit,
     )
     if output is not None:
@@ -70,12 +81,23 @@ def command(
         shown = {"metrics": result.metrics, "info": result.info}
         typer.echo(json.dumps(shown, ensure_ascii=False, indent=2, default=str))
     else:
-        for name, value in result.metrics.items():
-            typer.echo(
-                f"{name:<20} {value:.4f}" if isinstance(value, float) else f"{name:<20} {value}"
-            )
+        for line in _lines(result.metrics):
+            typer.echo(line)
+        if note := result.info.get("note"):
+            typer.echo(f"note: {note}", err=True)
         if output is not None:
             typer.echo(f"written to {output}")
     if first := next((r.error for r in result.rows if r.error), None):
         typer.echo(f"{result.metrics['failed']} failed, the first: {first['message']}", err=True)
     return 1 if result.metrics["failed"] else 0
+
+
+def _lines(metrics: dict[str, Any], indent: str = "") -> Iterator[str]:
+    """A line per metric; what is told apart, as subsets are, is indented."""
+    for name, value in metrics.items():
+        label = f"{indent}{name}"
+        if isinstance(value, dict):
+            yield label
+            yield from _lines(value, f"{indent}  ")
+        else:
+            yield f"{label:<20} {value:.4f}" if isinstance(value, float) else f"{label:<20} {value}"

@@ -1,7 +1,8 @@
 """The other end of a `ChildModule`: a process that imports one module and answers about it.
 
 Requests and replies are JSON lines over a pair of descriptors of its own; whatever the module
-prints goes to stderr. It computes no verdict: those are the parent's.
+prints goes to stderr. Each request has a key, which its reply repeats. No verdict is computed here:
+those are the parent's.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from llm_eval.dataset import offline
 from llm_eval.dataset.base import DATASETS, BaseDataset
 
 
@@ -31,6 +33,27 @@ class Module:
         self.dataset = kind(subset=subset, split=split)
         return {"registered": registered, "rows": len(self.dataset)}
 
+    def make(self, path: str, name: str, subset: Any, split: str | None, params: Any) -> int:
+        """Import the module and make its dataset as `load_datasets` would; how many rows it has."""
+        from llm_eval.dataset.ports import class_in
+        from llm_eval.dataset.resolve import made
+
+        kind = class_in(Path(path).read_bytes(), Path(path))
+        self.dataset = made(kind, name, subset, split, params)
+        return len(self.dataset)
+
+    def load(self, start: int, stop: int) -> list[Any]:
+        """What `load()` gives for some rows, whole."""
+        return self._dataset._rows()[start:stop]
+
+    def prompts(self, start: int, stop: int) -> list[Any]:
+        """The prompts of some rows."""
+        return [self._dataset.get_prompt(i) for i in range(start, stop)]
+
+    def info(self) -> dict[str, Any]:
+        """What the dataset says of itself."""
+        return self._dataset.info()
+
     def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
         """What `load()` gives for some rows, and `get_prompt` beside it."""
         loaded = self._dataset._rows()
@@ -39,6 +62,7 @@ class Module:
                 "input": str(loaded[i].get("input")),
                 "reference": loaded[i].get("reference"),
                 "prompt": str(self._dataset.get_prompt(i)),
+                "metadata": loaded[i].get("metadata"),
             }
             for i in range(start, min(stop, len(loaded)))
         ]
@@ -59,24 +83,34 @@ class Module:
 
 
 def main() -> None:
-    """Serve until the parent closes the pipe."""
-    requests = os.fdopen(os.dup(0), "r", encoding="utf-8")
-    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    """Serve until the parent closes the pipe; the argument names the ports for `load_dataset`."""
+    requests = os.fdopen(os.dup(0), "rb")
+    replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     os.close(0)
     sys.stdin = open(os.devnull, encoding="utf-8")
+    offline.install(json.loads(sys.argv[1]))
     module = Module()
     calls: dict[str, Callable[..., Any]] = {
         "open": module.open,
+        "make": module.make,
+        "load": module.load,
+        "prompts": module.prompts,
+        "info": module.info,
         "rows": module.rows,
         "loaded": module.loaded,
         "judge": module.judge,
     }
     for line in requests:
-        name, arguments = json.loads(line)
+        key, name, arguments = json.loads(line)
         try:
-            reply = {"ok": calls[name](*arguments)}
+            reply = _line({"key": key, "ok": calls[name](*arguments)})
         except Exception as e:  # the module's code may raise anything; the parent names it
-            reply = {"error": f"{type(e).__name__}: {e}"}
-        replies.write(json.dumps(reply, ensure_ascii=False, default=str) + "\n")
+            said = f"{type(e).__name__}: {e}".encode("utf-8", "replace").decode()
+            reply = _line({"key": key, "error": said})
+        replies.write(reply)
         replies.flush()
+
+
+def _line(reply: dict[str, Any]) -> bytes:
+    return json.dumps(reply, ensure_ascii=False, default=str).encode() + b"\n"

@@ -1,7 +1,10 @@
-"""Ports on this machine and on the Hub: found by reading manifests, imported only when trusted.
+"""Ports on this machine: found by reading manifests, and what of them runs where.
 
 Ports lie in `./generated_datasets` and in every folder that `hret port --output-dir` has written
 to (the index in `HRET_HOME`). Listing them imports nothing.
+
+A module that equals what its spec renders to, byte for byte, or that the user has trusted, is
+imported; one that is as it was when it was verified runs in the sandbox; any other does not run.
 """
 
 from __future__ import annotations
@@ -14,24 +17,27 @@ import types
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from llm_eval import settings
 from llm_eval.dataset.base import DATASETS, BaseDataset
 from llm_eval.dataset.render import render
-from llm_eval.dataset.spec import MANIFEST, MODULE, Manifest, read_manifest
-from llm_eval.errors import UserError
+from llm_eval.dataset.spec import MANIFEST, MODULE, Manifest, ModuleSpec, read_manifest
+from llm_eval.errors import HretError, UserError
 
 log = logging.getLogger(__name__)
 DEFAULT_ROOT = "generated_datasets"
+PACKAGE = "llm_eval.datasets"  # what a module's relative imports begin at
+Way = Literal["template", "trusted", "sandbox", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A port's folder and its manifest."""
+    """A port's folder and its manifest; `hub_name` is the repo that it was downloaded from."""
 
     folder: Path
     manifest: Manifest
+    hub_name: str | None = None
 
 
 def roots() -> list[Path]:
@@ -103,69 +109,84 @@ def find(
     return fitting[0] if fitting else None
 
 
-def from_hub(repo: str) -> Port | None:
-    """The port pushed as `repo`, downloaded; None where the Hub has no such repo.
+def way_of(port: Port) -> Way:
+    """Where a port's module may run, by what its text is; nothing of it is imported for that.
 
     Raises:
-        UserError: the repo is there and holds no port, or the Hub cannot be reached.
+        UserError: there is no module.
     """
-    from huggingface_hub import hf_hub_download, snapshot_download
-    from huggingface_hub.errors import (
-        EntryNotFoundError,
-        GatedRepoError,
-        HfHubHTTPError,
-        LocalEntryNotFoundError,
-        OfflineModeIsEnabled,
-        RepositoryNotFoundError,
+    code = code_of(port)
+    if code == _rendered(port.manifest.module):
+        return "template"
+    if is_trusted(code):
+        return "trusted"
+    same = hashlib.sha256(code).hexdigest() == port.manifest.module_sha256
+    return "sandbox" if same else "refused"
+
+
+def code_of(port: Port) -> bytes:
+    """The text of a port's module."""
+    path = port.folder / MODULE
+    try:
+        return path.read_bytes()
+    except OSError as e:
+        raise UserError(f"{path} cannot be read: {e}", hint="port the dataset again") from None
+
+
+def _rendered(spec: ModuleSpec) -> bytes | None:
+    """What a spec renders to; None where it renders to nothing: it may be anybody's."""
+    try:
+        return render(spec).encode()
+    except Exception:  # a spec that no plan gave: the template may fail on it anywhere
+        return None
+
+
+def refusal(port: Port) -> UserError:
+    """Why an edited module is not run, and what to do."""
+    return UserError(
+        f"{port.folder / MODULE} was changed since it was verified, so it is not imported",
+        hint=f"read it, then: {_trusting(port)}; or port it again",
     )
 
-    key = settings.load().hf_token
-    token: str | None = key.reveal() if key else None
-    common: dict[str, Any] = {"repo_id": repo, "repo_type": "dataset", "token": token}
-    try:
-        hf_hub_download(filename=MANIFEST, **common)
-        folder = Path(
-            snapshot_download(allow_patterns=[MANIFEST, MODULE, "data/**", "plan.yaml"], **common)
-        )
-    except GatedRepoError:
-        raise UserError(
-            f"{repo!r} is gated", hint="ask for access on its page, and set HF_TOKEN"
-        ) from None
-    except RepositoryNotFoundError:
-        return None
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled):
-        raise UserError(
-            f"{repo!r} is not on this machine, and the Hub cannot be reached",
-            hint="check the connection, HF_ENDPOINT, and that HF_HUB_OFFLINE is not set",
-        ) from None
-    except EntryNotFoundError:
-        raise UserError(
-            f"{repo!r} on the Hub holds no port (it has no {MANIFEST})",
-            hint=f"port it first: hret port --dataset {repo}",
-        ) from None
-    except HfHubHTTPError as e:
-        raise UserError(f"the Hub refused {repo!r}: {e}", hint="check HF_TOKEN") from None
-    return Port(folder, read_manifest(folder))
+
+def _trusting(port: Port) -> str:
+    return f"hret datasets trust {port.hub_name or port.manifest.slug}"
+
+
+def without_sandbox(port: Port) -> UserError:
+    """Why a module that runs in the sandbox alone does not run here, and what to do."""
+    return UserError(
+        f"{port.folder / MODULE} was written by a model ({port.manifest.module_way}), and this "
+        "machine has no sandbox to run it in",
+        hint=f"install bubblewrap; or read the module, then: {_trusting(port)}",
+    )
 
 
 def module_class(port: Port) -> type[BaseDataset]:
-    """The dataset class of a port's module.
+    """The dataset class of a port's module, imported into this process.
 
-    Imported only if the module is byte for byte what its spec renders to, or if the user has
-    trusted this very text (`hret datasets trust`).
+    Raises:
+        UserError: the module is not what its spec renders to, and nobody has trusted it.
     """
-    path = port.folder / MODULE
-    try:
-        code = path.read_bytes()
-    except OSError as e:
-        raise UserError(f"{path} cannot be read: {e}", hint="port the dataset again") from None
-    if code != render(port.manifest.module).encode() and not is_trusted(code):
+    code, path, way = code_of(port), port.folder / MODULE, way_of(port)
+    if way == "refused":
+        raise refusal(port)
+    if way == "sandbox":
         raise UserError(
-            f"{path} is not the module that its spec stands for, so it is not imported",
-            hint=f"read it, then: hret datasets trust {port.manifest.slug}; or port it again",
+            f"{path} was written by a model ({port.manifest.module_way}): it runs in the sandbox "
+            "and gives no class",
+            hint=f"read it, then: {_trusting(port)}",
         )
-    found = class_in(code, path)
+    before = {n: DATASETS.get(n) for n in (port.manifest.slug,) if n in DATASETS}
+    try:
+        found = class_in(code, path)
+    except HretError:
+        raise
+    except Exception as e:  # a trusted module's code may raise anything, and a made-up spec's too
+        raise UserError(f"{path} could not be imported: {type(e).__name__}: {e}") from e
     DATASETS.forget(found)  # a port is found by its manifest, so that a newer one is never hidden
+    for name, known in before.items():
+        DATASETS.add(name)(known)
     return found
 
 
@@ -188,12 +209,12 @@ def _trust_file(code: bytes) -> Path:
 def class_in(code: bytes, path: Path) -> type[BaseDataset]:
     """The class that running `code` defines. The bytes checked are the bytes run."""
     module = types.ModuleType(f"hret_port_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}")
-    module.__file__ = str(path)
+    module.__file__, module.__package__ = str(path), PACKAGE
     exec(compile(code, str(path), "exec"), module.__dict__)
-    return dataset_class(module, path)
+    return class_of(module, path)
 
 
-def dataset_class(module: types.ModuleType, path: Path) -> type[BaseDataset]:
+def class_of(module: types.ModuleType, path: Path) -> type[BaseDataset]:
     """The subclass of `BaseDataset` that a module defines itself; the last if there are several."""
     found = [
         item

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from llm_eval.dataset import ports
+from llm_eval.dataset import hub, ports
 from llm_eval.dataset.base import DATASETS, BaseDataset, Row
 from llm_eval.dataset.spec import MANIFEST, read_manifest
 from llm_eval.errors import HretError, Unknown, UserError
@@ -27,25 +27,57 @@ def load_datasets(
     subset: Subset = None,
     split: str | None = None,
     lang: str | None = None,
+    revision: str | None = None,
     **params: Any,
 ) -> BaseDataset:
     """The dataset called `name`, made with `subset`, `split` and `params`.
 
+    `lang` chooses among the ports of a source; `revision` is a branch, tag or commit of a pushed
+    port. A port's module is imported only where `ports.way_of` says so, and else runs in the
+    sandbox; one from the Hub is verified first.
+
     Raises:
         Unknown: nothing answers to the name.
-        UserError: several do, or its class cannot be made with these arguments.
+        UserError: several do, it cannot be made with these arguments, or it may not be run.
     """
     if isinstance(name, BaseDataset):
-        if subset or split or params:
+        if subset or split or revision or params:
             raise UserError(
                 f"{type(name).__name__} is made already: its subset and split cannot be changed",
                 hint="pass the class or the name instead of the instance",
             )
         return name
-    return _make(_class(name, subset, lang), name, subset, split, params)
+    found = _found(name, subset, lang, revision)
+    if isinstance(found, type):
+        return made(found, name, subset, split, params)
+    way = ports.way_of(found)
+    if way == "refused":
+        raise ports.refusal(found)
+    if way == "sandbox":
+        from llm_eval.dataset.jailed import JailedDataset
+
+        return JailedDataset(found, found.manifest.slug, subset or None, split, **params)
+    return made(ports.module_class(found), name, subset, split, params)
 
 
-def _class(name: str | type[BaseDataset], subset: Subset, lang: str | None) -> type[BaseDataset]:
+def dataset_class(
+    name: str, lang: str | None = None, revision: str | None = None
+) -> type[BaseDataset]:
+    """The class behind `name`, to be extended by subclassing.
+
+    Raises:
+        UserError: there is none to be had: the module runs in the sandbox alone.
+    """
+    found = _found(name, None, lang, revision)
+    return found if isinstance(found, type) else ports.module_class(found)
+
+
+def _found(
+    name: str | type[BaseDataset], subset: Subset, lang: str | None, revision: str | None
+) -> type[BaseDataset] | ports.Port:
+    """The class or the port that answers to `name`; nothing of a port is imported."""
+    if revision is not None and not (isinstance(name, str) and hub.is_repo(name)):
+        raise UserError(f"revision={revision!r} is of a port on the Hub, and {name!r} is none")
     if isinstance(name, type):
         if not issubclass(name, BaseDataset):
             raise UserError(f"{name.__name__} is no subclass of BaseDataset")
@@ -58,18 +90,18 @@ def _class(name: str | type[BaseDataset], subset: Subset, lang: str | None) -> t
     if name.endswith(".py"):
         return _from_file(Path(name).expanduser())
     if "/" in name and (Path(name) / MANIFEST).is_file():
-        return ports.module_class(ports.Port(Path(name).resolve(), read_manifest(Path(name))))
+        return ports.Port(Path(name).resolve(), read_manifest(Path(name)))
     if name.startswith("hf:"):
         raise UserError(
             f"{name!r}: a source that was not ported cannot be evaluated yet",
             hint=f"port it first: hret port --dataset {name[3:]}",
         )
-    if name in DATASETS:
+    if revision is None and name in DATASETS:
         return DATASETS.get(name)
-    if port := ports.find(name, subset, lang):
-        return ports.module_class(port)
-    if name.count("/") == 1 and not name.startswith((".", "/")) and (port := ports.from_hub(name)):
-        return ports.module_class(port)
+    if revision is None and (port := ports.find(name, subset, lang)):
+        return port
+    if hub.is_repo(name) and (port := hub.from_hub(name, revision)):
+        return port
     known = set(DATASETS.names()) | {n for p in ports.local_ports() for n in p.manifest.names}
     raise Unknown("dataset", name, known, hint="" if known else _none_hint(name))
 
@@ -80,14 +112,17 @@ def _none_hint(name: str) -> str:
     return f"port it first: hret port --dataset {name}; or give a path to a module (.py)"
 
 
-def _from_file(path: Path) -> type[BaseDataset]:
-    """The class in the user's own module file. One that lies in a port obeys the port's rules."""
+def _from_file(path: Path) -> type[BaseDataset] | ports.Port:
+    """The class in the user's own module file. One that lies in a port obeys the port's rules.
+
+    Its relative imports begin at `llm_eval.datasets`, as in haerae-evaluation-toolkit.
+    """
     if not path.is_file():
         raise UserError(f"there is no file {path}", hint="give a path to a dataset module (.py)")
     path = path.resolve()
     if (path.parent / MANIFEST).is_file():
-        return ports.module_class(ports.Port(path.parent, read_manifest(path.parent)))
-    name = f"hret_user_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+        return ports.Port(path.parent, read_manifest(path.parent))
+    name = f"{ports.PACKAGE}.hret_user_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -99,10 +134,10 @@ def _from_file(path: Path) -> type[BaseDataset]:
     except Exception as e:  # the user's file may raise anything
         del sys.modules[name]
         raise UserError(f"{path} could not be imported: {type(e).__name__}: {e}") from e
-    return ports.dataset_class(module, path)
+    return ports.class_of(module, path)
 
 
-def _make(
+def made(
     kind: type[BaseDataset], name: Any, subset: Subset, split: str | None, params: dict[str, Any]
 ) -> BaseDataset:
     """An instance of `kind`, whatever its constructor takes; None is not passed at all.
@@ -113,7 +148,7 @@ def _make(
     subset = subset or None
     one = subset[0] if not isinstance(subset, str) and subset and len(subset) == 1 else subset
     if one is not None and not isinstance(one, str) and kind.load is BaseDataset.load:
-        return Joined([_make(kind, name, s, split, params) for s in one])
+        return Joined([made(kind, name, s, split, params) for s in one])
     taken = inspect.signature(kind).parameters
     anything = any(p.kind is p.VAR_KEYWORD for p in taken.values())
     wanted = {k: v for k, v in {"subset": one, "split": split, **params}.items() if v is not None}

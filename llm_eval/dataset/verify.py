@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from llm_eval.dataset.expect import Expected, Prompts
 from llm_eval.dataset.process import ChildModule
-from llm_eval.errors import DatasetError
+from llm_eval.errors import DatasetError, UserError
 
-BATCH = 500
+BATCH = 500  # rows asked about at once
+LONG = 4_000_000  # characters of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,14 @@ class Verdict:
 def verify(
     module: Path,
     slug: str,
-    parts: Iterable[tuple[str, str, int, Iterable[Expected]]],
+    parts: Iterable[tuple[str | None, str | None, int, Iterable[Expected]]],
     *,
     timeout: float = 600.0,
     enforce: bool = False,
     repos: Mapping[str, Path] | None = None,
 ) -> Verdict:
-    """Verify the module at `module` on every (subset, split, number of rows, expectations).
+    """Verify the module at `module` on every (subset, split, number of rows, expectations); None
+    as subset and split leaves the choice to the module.
 
     Args:
         timeout: seconds for one part.
@@ -54,20 +55,26 @@ def verify(
         SandboxUnavailable: `enforce`, and this machine has no sandbox.
     """
     checked = 0
-    guard: dict[str, Any] = {"enforce": enforce, "repos": repos} if enforce or repos else {}
     try:
         for subset, split, count, expected in parts:
-            with ChildModule(module, timeout=timeout, **guard) as child:
+            with ChildModule(module, timeout=timeout, enforce=enforce, repos=repos) as child:
                 checked += _part(child, slug, subset, split, count, expected)
     except DatasetError as e:
         return Verdict(checked, e.message)
+    except UserError:
+        raise
     except (KeyError, IndexError, TypeError, ValueError) as e:
         return Verdict(checked, f"the module's answers make no sense: {type(e).__name__}: {e}")
     return Verdict(checked)
 
 
 def _part(
-    child: ChildModule, slug: str, subset: str, split: str, count: int, expected: Iterable[Expected]
+    child: ChildModule,
+    slug: str,
+    subset: str | None,
+    split: str | None,
+    count: int,
+    expected: Iterable[Expected],
 ) -> int:
     where = f"{subset}/{split}"
     opened = child.ask("open", str(child.path), subset, split)
@@ -134,7 +141,14 @@ def _judge(
 
 
 def batched(expected: Iterable[Expected]) -> Iterator[list[Expected]]:
-    """Expectations in lists of `BATCH`."""
-    rows = iter(expected)
-    while batch := list(islice(rows, BATCH)):
+    """Expectations in lists of at most `BATCH`, fewer where rows are long."""
+    batch: list[Expected] = []
+    size = 0
+    for want in expected:
+        batch.append(want)
+        size += sum(map(len, want.shown)) + sum(map(len, want.choices))
+        if len(batch) == BATCH or size > LONG:
+            yield batch
+            batch, size = [], 0
+    if batch:
         yield batch

@@ -1,21 +1,53 @@
-"""What an evaluation method is: a judge of one prediction. Summing up is the runner's."""
+"""What an evaluation method is: a judge of predictions. Summing up is the runner's."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from llm_eval.dataset.base import BaseDataset
-from llm_eval.records import Sample, Score
+from llm_eval.errors import RunError, ScoringError, boundary
+from llm_eval.records import Failure, Sample, Score
 from llm_eval.registry import Registry
+
+Item = tuple[Sample, str]  # a sample and a reply to it
 
 
 class BaseEvaluator:
-    """Base class of evaluation methods. `needs_reference`: samples without one go unscored."""
+    """Base class of evaluation methods. A method writes `score`, or `score_all` where it waits.
+
+    `needs_reference`: samples without one go unscored. `replies` is how many replies to each
+    sample are asked for, and `least` how many of them must come for the sample to be scored.
+    """
 
     name: str = "method"
     needs_reference: bool = True
+    replies: int = 1
+    least: int = 1
+
+    def fits(self, samples: Sequence[Sample]) -> None:
+        """Raise a `UserError` if these samples cannot be judged here; called before any request."""
 
     def score(self, sample: Sample, reply: str, dataset: BaseDataset) -> Score:
         """The judgement of `reply` to `sample`. Pure: nothing is changed, nothing is sent."""
         raise NotImplementedError(f"{type(self).__name__} has no score()")
+
+    async def score_all(self, items: Sequence[Item], dataset: BaseDataset) -> list[Score | Failure]:
+        """A judgement, or the failure in its place, of each (sample, reply), in order."""
+        return [self._judged(sample, reply, dataset) for sample, reply in items]
+
+    def measured(self, scores: Sequence[Score]) -> dict[str, float]:
+        """What a sample measures besides its score, from the scores of all its replies.
+
+        A run tells the mean of each over its scored samples, and the standard error.
+        """
+        return {}
+
+    def _judged(self, sample: Sample, reply: str, dataset: BaseDataset) -> Score | Failure:
+        try:
+            with boundary(ScoringError, f"scoring sample {sample.id}"):
+                return self.score(sample, reply, dataset)
+        except RunError as e:
+            return Failure.of(e, "score")
 
 
 EVALUATORS: Registry[type[BaseEvaluator]] = Registry(
@@ -23,6 +55,7 @@ EVALUATORS: Registry[type[BaseEvaluator]] = Registry(
     {
         "string_match": "llm_eval.evaluation.string_match:StringMatch",
         "dataset": "llm_eval.evaluation.own:DatasetsOwn",
+        "code": "llm_eval.evaluation.code:Code",
     },
 )
 register_evaluator = EVALUATORS.add

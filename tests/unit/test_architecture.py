@@ -22,6 +22,7 @@ ROOMS: dict[str, set[str]] = {
     "llm_eval.records": {"llm_eval.errors"},
     "llm_eval.registry": {"llm_eval.errors"},
     "llm_eval.settings": {"llm_eval.errors", "llm_eval.secret"},
+    "llm_eval.sandbox": {"llm_eval.errors"},
 }
 BASE = set(ROOMS)
 ROOMS |= {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping
@@ -12,9 +13,16 @@ from typing import Any
 import pytest
 
 from llm_eval import settings
-from llm_eval.dataset import load_datasets, ports
+from llm_eval.dataset import (
+    DATASETS,
+    BaseDataset,
+    dataset_class,
+    load_datasets,
+    ports,
+    register_dataset,
+)
 from llm_eval.dataset.render import render
-from llm_eval.dataset.spec import Manifest, ModuleSpec, SplitRecord, read_manifest
+from llm_eval.dataset.spec import Manifest, ModuleSpec, SplitRecord, read_manifest, sha256_of
 from llm_eval.errors import UserError
 from tests.conftest import Cli
 from tests.fakes.hub import HubServer
@@ -41,12 +49,14 @@ def port(
     spec = replace(SPEC, slug=slug, source=source, lang=lang, repo=repo, subsets={subset: ["test"]})
     folder = (root or Path.cwd() / ports.DEFAULT_ROOT) / slug
     (folder / "data" / subset).mkdir(parents=True)
-    Dataset.from_list(ROWS).to_parquet(folder / "data" / subset / "test-00000-of-00001.parquet")
+    data = folder / "data" / subset / "test-00000-of-00001.parquet"
+    Dataset.from_list(ROWS).to_parquet(data)
+    record = SplitRecord(rows=2, passed=2, failed=0, kept=0, files={data.name: sha256_of(data)})
     manifest = Manifest(
         slug=slug, source=source, revision=None, licence=None, source_lang="en", target_lang=lang,
         translator="m", prompt_version="1", repo=repo, plan_sha256="", columns={}, checks={},
-        splits={subset: {"test": SplitRecord(rows=2, passed=2, failed=0, kept=0, files={})}},
-        module=spec, module_sha256="", module_way="template",
+        splits={subset: {"test": record}}, module=spec, module_way="template",
+        module_sha256=hashlib.sha256(render(spec).encode()).hexdigest(),
     )  # fmt: skip
     (folder / "port.json").write_text(manifest.to_json(), encoding="utf-8")
     (folder / "dataset.py").write_text(render(spec), encoding="utf-8")
@@ -217,21 +227,21 @@ def test_a_changed_module_is_not_imported_until_trusted(tmp_path: Path, cli: Cli
 
 def test_trust_is_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trust lies in the user's home: nothing beside the module can grant it."""
-    import hashlib
-
     folder, mark = port("quiz_ko"), tmp_path / "ran"
-    text = tampered(folder, mark)
-    digest = hashlib.sha256(text.encode()).hexdigest()
+    digest = hashlib.sha256(tampered(folder, mark).encode()).hexdigest()
     changed(folder, lambda raw: raw.update(module_sha256=digest))
     (folder / "trust").mkdir()
     (folder / "trust" / digest).touch()
-    with pytest.raises(UserError, match="not imported"):
+    with pytest.raises(UserError, match=r"tried to write|no sandbox"):
         load_datasets("quiz_ko")
+    assert not mark.exists()
     ports.trust(ports.Port(folder, read_manifest(folder)))
     assert load_datasets("quiz_ko")
+    mark.unlink()
     monkeypatch.setenv("HRET_HOME", str(tmp_path / "somebody-else"))
-    with pytest.raises(UserError, match="not imported"):
+    with pytest.raises(UserError, match=r"tried to write|no sandbox"):
         load_datasets("quiz_ko")
+    assert not mark.exists()
 
 
 HOSTILE: dict[str, Callable[[dict[str, Any], str], object]] = {
@@ -279,10 +289,57 @@ def test_listing_imports_nothing(tmp_path: Path, cli: Cli) -> None:
     assert done.returncode == 0
     assert [entry["slug"] for entry in json.loads(done.stdout)] == ["quiz_ko"]
     assert "bad_ko" in done.stderr
-    assert '"slug": "quiz_ko"' in cli("datasets", "show", "ORG/quiz").stdout
+    shown = cli("datasets", "show", "ORG/quiz").stdout
+    assert '"slug": "quiz_ko"' in shown
+    assert "does not run; edited since it was verified" in shown
     unknown = cli("datasets", "show", "quiz_k")
     assert (unknown.returncode, "did you mean 'quiz_ko'" in unknown.stderr) == (2, True)
     assert not mark.exists()
+
+
+def test_where_a_module_runs_is_shown(cli: Cli) -> None:
+    """As the template gave it, as it was verified, edited, and after it was trusted."""
+    folder = port("quiz_ko")
+    assert "module: runs in-process; it is what" in cli("datasets", "show", "quiz_ko").stdout
+    code = (folder / "dataset.py").read_bytes() + b"# mine\n"
+    (folder / "dataset.py").write_bytes(code)
+    assert "module: does not run; edited" in cli("datasets", "show", "quiz_ko").stdout
+    told = {"module_sha256": hashlib.sha256(code).hexdigest(), "module_way": "model:m"}
+    changed(folder, lambda raw: raw.update(told))
+    shown = cli("datasets", "show", "quiz_ko").stdout
+    assert "module: runs in the sandbox; model:m wrote it" in shown or "no sandbox" in shown
+    assert cli("datasets", "trust", "quiz_ko").returncode == 0
+    assert "in-process; you have trusted it" in cli("datasets", "show", "quiz_ko").stdout
+
+
+def test_a_port_takes_nobodys_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module that is imported leaves the registry as it was, even where its slug stands in it."""
+    monkeypatch.setattr(DATASETS, "_live", dict(DATASETS._live))
+    folder = port("quiz_ko")
+
+    @register_dataset("quiz_ko")
+    class Mine(BaseDataset):
+        """The user's own."""
+
+    assert load_datasets(str(folder)).evaluate_prediction(0, "서울") == (True, 1.0)
+    assert DATASETS.get("quiz_ko") is Mine
+
+
+def test_a_module_is_extended_by_subclassing() -> None:
+    """The class of a template's module is a class like any other."""
+    port("quiz_ko")
+
+    class Polite(dataset_class("quiz_ko")):  # type: ignore[misc]
+        """Another prompt."""
+
+        def get_prompt(self, index: int) -> str:
+            return "답해 주세요. " + str(super().get_prompt(index))
+
+    dataset = load_datasets(Polite, split="test")
+    assert dataset.load()[0]["input"].startswith("답해 주세요. 수도는?")
+    assert dataset.evaluate_prediction(0, "서울") == (True, 1.0)
+    with pytest.raises(UserError, match="no dataset called 'quiz'"):
+        dataset_class("quiz")
 
 
 def test_removing_a_port(cli: Cli) -> None:

@@ -1,0 +1,249 @@
+"""Ports that were pushed to the Hub: downloaded, held against their manifest, verified again.
+
+A repo may be anybody's. Of its files only those that its manifest names are taken, each with the
+hash that stands there, into a folder of ours; the module is run on every row in a process of its
+own, in the sandbox where there is one, before anything of it is imported or used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from llm_eval import settings
+from llm_eval.dataset import ports
+from llm_eval.dataset.ports import Port
+from llm_eval.dataset.spec import MANIFEST, MODULE, Manifest, SplitRecord, read_manifest, sha256_of
+from llm_eval.errors import HretError, UserError
+
+_NAME = re.compile(r"\w[\w .+-]*")  # of a subset or split: a folder's or file's name, never a path
+_FILE = re.compile(r"(\w[\w .+-]*)-\d{5}-of-\d{5}\.parquet")
+_LARGEST = 64 << 20  # bytes of a manifest
+
+
+def is_repo(name: str) -> bool:
+    """May `name` be a repo's (OWNER/NAME), and no path's?"""
+    return name.count("/") == 1 and not name.startswith((".", "/"))
+
+
+def from_hub(repo: str, revision: str | None = None) -> Port | None:
+    """The port pushed as `repo`, downloaded and verified; None where the Hub has no such repo.
+
+    Raises:
+        UserError: the repo is there and holds no port, or one that does not hold what it says; or
+            the Hub cannot be reached.
+    """
+    port = downloaded(repo, revision)
+    if port is not None:
+        verified(port)
+    return port
+
+
+def downloaded(repo: str, revision: str | None = None) -> Port | None:
+    """The files of a pushed port, each as its manifest has it; nothing of them was run."""
+    from huggingface_hub import hf_hub_download, snapshot_download
+
+    key = settings.load().hf_token
+    token: str | None = key.reveal() if key else None
+    common: dict[str, Any] = {
+        "repo_id": repo, "repo_type": "dataset", "token": token, "revision": revision,
+    }  # fmt: skip
+    with _sentences(repo, revision) as missing:
+        first = Path(hf_hub_download(filename=MANIFEST, **common))
+    if missing:
+        return None
+    if first.stat().st_size > _LARGEST:
+        raise UserError(f"{repo}: its {MANIFEST} is too large to be one")
+    manifest = read_manifest(first.parent)
+    files = dict(_files(manifest, repo))
+    with _sentences(repo, revision):
+        common["revision"] = first.parent.name  # one commit, whatever is pushed meanwhile
+        snapshot = Path(snapshot_download(allow_patterns=[*files, MODULE, "plan.yaml"], **common))
+    return Port(_taken(repo, snapshot, files), manifest, repo)
+
+
+def _files(manifest: Manifest, repo: str) -> Iterator[tuple[str, str]]:
+    """(path in the repo, SHA-256) of each data file; a manifest that names any other is refused."""
+    spec = manifest.module
+    told = {subset: sorted(by_split) for subset, by_split in manifest.splits.items()}
+    if told != {subset: sorted(splits) for subset, splits in spec.subsets.items()}:
+        raise _odd(repo, "its module is for other subsets and splits than its data")
+    if spec.slug != manifest.slug or not _NAME.fullmatch(manifest.slug):
+        raise _odd(repo, f"its slug is {manifest.slug!r}")
+    for subset, by_split in manifest.splits.items():
+        for split, record in by_split.items():
+            if not _NAME.fullmatch(subset) or not _NAME.fullmatch(split) or not record.files:
+                raise _odd(repo, f"{subset!r}/{split!r} cannot be the name of a folder and a file")
+            for name, digest in record.files.items():
+                m = _FILE.fullmatch(name)
+                if m is None or m[1] != split:
+                    raise _odd(repo, f"{name!r} is no file of split {split!r}")
+                yield f"data/{subset}/{name}", digest
+
+
+def _odd(repo: str, what: str) -> UserError:
+    return UserError(f"{repo} on the Hub is no port as we write them: {what}")
+
+
+def _taken(repo: str, snapshot: Path, files: dict[str, str]) -> Path:
+    """A folder of ours with the port's files, real ones: a sandbox sees no link's other end."""
+    target = settings.home() / "hub" / repo.replace("/", "__") / snapshot.name
+    for name, digest in files.items():
+        path = snapshot / name
+        if not path.is_file() or sha256_of(path) != digest:
+            what = "is not what its manifest says" if path.is_file() else "is missing"
+            raise UserError(f"{repo} on the Hub: {name} {what}", hint="ask whoever pushed it")
+    if not (snapshot / MODULE).is_file():
+        raise _odd(repo, f"it has no {MODULE}")
+    wanted = [*files, MODULE, MANIFEST, *(["plan.yaml"] * (snapshot / "plan.yaml").is_file())]
+    if all(_same(snapshot / name, target / name) for name in wanted):
+        return target
+    part = Path(tempfile.mkdtemp(prefix=".part-", dir=_made(target.parent)))
+    for name in wanted:
+        (part / name).parent.mkdir(parents=True, exist_ok=True)
+        _linked(snapshot / name, part / name)
+    shutil.rmtree(target, ignore_errors=True)
+    try:
+        part.rename(target)
+    except OSError:  # another process was first: its files are the same
+        shutil.rmtree(part, ignore_errors=True)
+    return target
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Is one file the other, or alike? Hard links are known without reading."""
+    if not other.is_file():
+        return False
+    return one.resolve().samefile(other) or sha256_of(one) == sha256_of(other)
+
+
+def _linked(source: Path, target: Path) -> None:
+    try:
+        os.link(source.resolve(), target)
+    except OSError:  # another disk
+        shutil.copyfile(source, target)
+
+
+def verified(port: Port) -> None:
+    """Run the module on every row unless this very content held before.
+
+    Raises:
+        UserError: it does not hold; or it was written by a model and there is no sandbox here.
+    """
+    from llm_eval.sandbox import layers
+
+    way = ports.way_of(port)
+    if way == "refused":
+        raise ports.refusal(port)
+    if way == "sandbox" and not layers().enough:
+        raise ports.without_sandbox(port)
+    note = settings.home() / "verified" / _content(port)
+    if note.exists():
+        return
+    manifest = port.manifest
+    for subset, by_split in manifest.splits.items():
+        for split, record in by_split.items():
+            if said := _fault(port, subset, split, record, layers().enough):
+                raise UserError(
+                    f"{port.hub_name or manifest.slug} does not hold what it says: {said}",
+                    hint="nothing of it was used; ask whoever pushed it, or port its source: "
+                    f"hret port --dataset {manifest.source}",
+                )
+    ports.write_atomically(note, json.dumps([port.hub_name, manifest.slug]))
+
+
+def _content(port: Port) -> str:
+    """What the verification of a port stands on, as one hash: module, manifest, data, and rules."""
+    from llm_eval.dataset import expect, gold, verify
+
+    files = [port.folder / MODULE, port.folder / MANIFEST]  # which holds the data's hashes
+    files += [Path(str(m.__file__)) for m in (expect, gold, verify)]
+    return hashlib.sha256("\n".join(map(sha256_of, files)).encode()).hexdigest()
+
+
+def _fault(port: Port, subset: str, split: str, record: SplitRecord, enforce: bool) -> str:
+    """Why a split does not hold; empty when it does. A file at a time, beside a copy of the module:
+    a module may hold all its rows in memory."""
+    from llm_eval.dataset.expect import expectations
+    from llm_eval.dataset.verify import verify
+
+    rows, manifest = 0, port.manifest
+    for name in sorted(record.files):
+        file = port.folder / "data" / subset / name
+        with tempfile.TemporaryDirectory(prefix="hret-verify-") as folder:
+            beside = _made(Path(folder, "data", subset))
+            _linked(file, beside / f"{split}-00000-of-00001.parquet")
+            module = Path(shutil.copy2(port.folder / MODULE, folder))
+            repos = {r: Path(folder) for r in (manifest.repo, port.hub_name) if r}
+            try:
+                count = _rows(file)
+                part = subset, split, count, expectations([file], manifest.module)
+                found = verify(module, manifest.slug, [part], enforce=enforce, repos=repos)
+            except HretError:
+                raise
+            except Exception as e:  # a made-up spec on made-up data may fail anywhere
+                return f"{subset}/{split} ({name}): {type(e).__name__}: {e}"
+        if not found.ok:
+            return f"{found.reason} ({name})" if len(record.files) > 1 else found.reason
+        rows += count
+    told = "" if rows == record.passed else f"{subset}/{split} has {rows} rows, not {record.passed}"
+    return told
+
+
+def _rows(path: Path) -> int:
+    import pyarrow.parquet as pq
+
+    return int(pq.ParquetFile(path).metadata.num_rows)
+
+
+@contextmanager
+def _sentences(repo: str, revision: str | None) -> Iterator[list[str]]:
+    """What the Hub's client raises, as sentences; a repo that is not there is noted in the list."""
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    missing: list[str] = []
+    try:
+        yield missing
+    except GatedRepoError:
+        raise UserError(
+            f"{repo!r} is gated", hint="ask for access on its page, and set HF_TOKEN"
+        ) from None
+    except RepositoryNotFoundError:
+        missing.append(repo)
+    except RevisionNotFoundError:
+        raise UserError(
+            f"{repo!r} has no revision {revision!r}", hint="name a branch, a tag or a commit"
+        ) from None
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled):
+        raise UserError(
+            f"{repo!r} is not on this machine, and the Hub cannot be reached",
+            hint="check the connection, HF_ENDPOINT, and that HF_HUB_OFFLINE is not set",
+        ) from None
+    except EntryNotFoundError:
+        raise UserError(
+            f"{repo!r} on the Hub holds no port (it has no {MANIFEST})",
+            hint=f"port it first: hret port --dataset {repo}",
+        ) from None
+    except HfHubHTTPError as e:
+        raise UserError(f"the Hub refused {repo!r}: {e}", hint="check HF_TOKEN") from None

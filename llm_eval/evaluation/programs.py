@@ -1,0 +1,75 @@
+"""Reading a reply as a program: fences and prose off, thoughts cut, and joined to its prompt."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+
+_FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([\w+.-]*)[^\n]*\n(.*?)(?:^[ \t]*\1|\Z)", re.M | re.S)
+_OTHER = ("bash", "console", "json", "output", "sh", "shell", "text", "txt")  # not the program
+_CODE_LINE = re.compile(r"^(?:from \w|import \w|def \w|async def \w|class \w|@\w)", re.M)
+_LONGEST = 200_000  # characters of a reply that are read
+
+
+def candidates(prompt: str, reply: str, entry_point: str | None) -> list[str]:
+    """The ways to read `reply` as a program, best first; which of them is one, a parser must say.
+
+    `prompt` is code that the reply goes on with, or prose (then no program begins with it).
+
+    >>> candidates("def f(x):\\n", "    return x", "f")[0]
+    'def f(x):\\n    return x'
+    >>> candidates("Write f.", "Sure:\\n```python\\ndef f(x): return x\\n```", "f")[-1]
+    'def f(x): return x\\n'
+    """
+    found = []
+    goes_on = _CODE_LINE.search(prompt) is not None
+    for code in _codes(_thoughtless(reply)[:_LONGEST], entry_point):
+        if entry_point is None or _defines(code, entry_point):
+            found += [f"{prompt.rstrip()}\n\n\n{code}"] * goes_on + [code]
+        else:
+            found += [prompt + body for body in _bodies(code)] if goes_on else [code]
+    return list(dict.fromkeys(found))
+
+
+def _thoughtless(reply: str) -> str:
+    text = re.sub(r"<think>.*?</think>", "", reply, flags=re.DOTALL)
+    return text.rsplit("</think>", 1)[-1].split("<think>")[0]
+
+
+def _codes(text: str, entry_point: str | None) -> list[str]:
+    """The parts of a reply that may be the program: what defines its function first."""
+    blocks = [
+        textwrap.dedent(m[3]) if _CODE_LINE.search(textwrap.dedent(m[3])) else m[3]
+        for m in _FENCE.finditer(text)
+        if m[2].lower() not in _OTHER and m[3].strip()
+    ]
+    if blocks:
+        defining = [i for i, b in enumerate(blocks) if entry_point and _defines(b, entry_point)]
+        last = defining[-1] if defining else len(blocks) - 1
+        helpers = [b for b in blocks[:last] if _only_defines(b)]
+        return [
+            "\n\n".join([*helpers, blocks[last]]),
+            *(blocks[i] for i in defining[::-1]),
+            *blocks,
+        ]
+    first = _CODE_LINE.search(text)
+    return [text, text[first.start() :]] if first and first.start() else [text]
+
+
+def _defines(code: str, name: str) -> bool:
+    begin = rf"(?:(?:async\s+)?def\s+|class\s+){re.escape(name)}\b|{re.escape(name)}\s*[:=]"
+    return re.search(rf"^(?:{begin})", code, re.MULTILINE) is not None
+
+
+def _only_defines(code: str) -> bool:
+    """Does nothing in `code` run but definitions and imports?"""
+    top = [line for line in code.splitlines() if line[:1] not in ("", " ", "\t", "#", ")")]
+    return all(_CODE_LINE.match(line) for line in top)
+
+
+def _bodies(code: str) -> list[str]:
+    """`code` as the body of the function that the prompt begins."""
+    code = code.lstrip("\n")
+    if re.match(r"[ \t]", code):
+        return [code, textwrap.indent(textwrap.dedent(code), "    ")]
+    return [textwrap.indent(code, "    "), "    " + code, code]

@@ -1,0 +1,22 @@
+"""Sums in Korean. Spawns a program."""
+
+# mypy: ignore-errors
+# says: tried to run /bin/sh
+
+import os
+
+from llm_eval.datasets import register_dataset
+from llm_eval.datasets.base import BaseDataset
+
+os.waitpid(os.posix_spawn("/bin/sh", ["sh", "-c", "echo ESCAPED >&2"], {}), 0)
+
+ROWS = [("하나에 하나를 더하면 얼마입니까?", "2"), ("둘에 둘을 더하면 얼마입니까?", "4")]
+
+
+@register_dataset("sums_ko")
+class Sums(BaseDataset):
+    """Sums in Korean."""
+
+    def load(self):
+        """Every row."""
+        return [{"input": question, "reference": answer} for question, answer in ROWS]

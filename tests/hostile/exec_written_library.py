@@ -1,0 +1,25 @@
+"""Sums in Korean. Writes a library and loads it."""
+
+# mypy: ignore-errors
+# says: ctypes
+
+import ctypes
+
+from llm_eval.datasets import register_dataset
+from llm_eval.datasets.base import BaseDataset
+
+with open("evil.so", "wb") as file:
+    file.write(b"\x7fELF")
+ctypes.CDLL("./evil.so")
+print("ESCAPED")
+
+ROWS = [("하나에 하나를 더하면 얼마입니까?", "2"), ("둘에 둘을 더하면 얼마입니까?", "4")]
+
+
+@register_dataset("sums_ko")
+class Sums(BaseDataset):
+    """Sums in Korean."""
+
+    def load(self):
+        """Every row."""
+        return [{"input": question, "reference": answer} for question, answer in ROWS]

@@ -1,0 +1,26 @@
+"""Sums in Korean. Takes all memory and never gives up."""
+
+# mypy: ignore-errors
+# says: took longer|ended
+# seconds: 2
+
+from llm_eval.datasets import register_dataset
+from llm_eval.datasets.base import BaseDataset
+
+held = []
+while True:
+    try:
+        held.append(bytearray(1 << 24))
+    except MemoryError:
+        continue
+
+ROWS = [("하나에 하나를 더하면 얼마입니까?", "2"), ("둘에 둘을 더하면 얼마입니까?", "4")]
+
+
+@register_dataset("sums_ko")
+class Sums(BaseDataset):
+    """Sums in Korean."""
+
+    def load(self):
+        """Every row."""
+        return [{"input": question, "reference": answer} for question, answer in ROWS]

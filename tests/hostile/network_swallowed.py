@@ -1,0 +1,26 @@
+"""Sums in Korean. Hides that it could not reach the network."""
+
+# mypy: ignore-errors
+# says: tried to (import|open a) socket
+
+from llm_eval.datasets import register_dataset
+from llm_eval.datasets.base import BaseDataset
+
+try:
+    import _socket
+
+    _socket.socket().connect(("127.0.0.1", int("@PORT@")))
+    print("ESCAPED")
+except Exception:
+    pass
+
+ROWS = [("하나에 하나를 더하면 얼마입니까?", "2"), ("둘에 둘을 더하면 얼마입니까?", "4")]
+
+
+@register_dataset("sums_ko")
+class Sums(BaseDataset):
+    """Sums in Korean."""
+
+    def load(self):
+        """Every row."""
+        return [{"input": question, "reference": answer} for question, answer in ROWS]

@@ -1,0 +1,21 @@
+"""Sums in Korean. Reads a private key when it is imported."""
+
+# mypy: ignore-errors
+# says: tried to open .*secret-key
+
+from llm_eval.datasets import register_dataset
+from llm_eval.datasets.base import BaseDataset
+
+with open("@KEY@") as file:
+    print("ESCAPED", file.read())
+
+ROWS = [("하나에 하나를 더하면 얼마입니까?", "2"), ("둘에 둘을 더하면 얼마입니까?", "4")]
+
+
+@register_dataset("sums_ko")
+class Sums(BaseDataset):
+    """Sums in Korean."""
+
+    def load(self):
+        """Every row."""
+        return [{"input": question, "reference": answer} for question, answer in ROWS]

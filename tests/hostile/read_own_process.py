@@ -1,0 +1,23 @@
+"""Sums in Korean. Tells its environment, arguments and path."""
+
+# mypy: ignore-errors
+# says: ValueError
+
+import os
+import sys
+
+from llm_eval.datasets import register_dataset
+from llm_eval.datasets.base import BaseDataset
+
+raise ValueError(repr([dict(os.environ), sys.argv, sys.path]))
+
+ROWS = [("하나에 하나를 더하면 얼마입니까?", "2"), ("둘에 둘을 더하면 얼마입니까?", "4")]
+
+
+@register_dataset("sums_ko")
+class Sums(BaseDataset):
+    """Sums in Korean."""
+
+    def load(self):
+        """Every row."""
+        return [{"input": question, "reference": answer} for question, answer in ROWS]
