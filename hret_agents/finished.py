@@ -21,7 +21,7 @@ from llm_eval.records import Usage
 
 _FREE = (
     "api_key hf_token concurrency rpm tpm batch_size max_retries max_cost batch suggestions "
-    "push public repo_id accept_license evaluate"
+    "push public repo_id accept_license create_pr push_revision evaluate"
 ).split()  # what a finished port does not depend on
 _FILES = ("plan", "glossary")
 _HEX = set("0123456789abcdef")
@@ -42,7 +42,8 @@ def recall(job: PortJob) -> PortResult | None:
         result = record["result"]
         result["rows"]["from_memory"] = result["rows"]["passed"]
         zero = Usage().to_dict()
-        return PortResult(**result | {"usage": zero, "estimated": zero, "cost_usd": 0.0})
+        nothing = {"usage": zero, "estimated": zero, "asked": {}, "cost_usd": 0.0}
+        return PortResult(**result | nothing)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -109,7 +110,7 @@ def _inputs(job: PortJob) -> Inputs:
             "source": _local(job) if is_local(job.dataset) else "hub",
             "files": _digest(named),
             "locked": locked,
-            "prompt": prompts.version("translate.j2"),
+            "prompt": "".join(map(prompts.version, ("translate.j2", "module.j2", "plan.j2"))),
             "code": _code(),
         }
     except OSError as e:  # a file that is not there: the port itself will say it

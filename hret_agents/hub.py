@@ -1,21 +1,59 @@
-"""Publishing a port: the checks before anything is paid, and the push."""
+"""Publishing a port: the checks before anything is paid, and the push.
+
+A push is one commit, made last: large files are uploaded before it, where an interrupted push finds
+them again, and the repo shows the old port or the new one. It is refused if the repo has changed
+while it ran. What is there already is not sent, and no difference means no commit.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hret_agents.card import OPEN_LICENCES
 from hret_agents.job import PortJob
 from hret_agents.source import Source
-from llm_eval.dataset.spec import MANIFEST
+from llm_eval.dataset.spec import MANIFEST, MODULE, Manifest
 from llm_eval.errors import AuthError, HretError, UserError
 
 WRITERS = ("admin", "write", "contributor")
-PUBLISHED = ("README.md", "dataset.py", "port.json", "plan.yaml", "checks.jsonl", "failed.jsonl")
+CARD = "README.md"
+BESIDE = (MODULE, MANIFEST, "plan.yaml", "checks.jsonl", "failed.jsonl", "report.html")
+MAIN = "main"
+TITLE = "Port by HRET Agents"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What a port to be pushed says of itself; `name` is its repo's own, if nobody names one."""
+
+    source: str
+    licence: str | None
+    lang: str
+    slug: str
+    subsets: frozenset[str]
+    name: str
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Claim:
+        """The claim of a finished port."""
+        lang = manifest.target_lang
+        owner, _, name = manifest.source.rpartition("/")
+        rest = manifest.slug.removesuffix(f"_{lang}")
+        if owner:
+            rest = name + rest.removeprefix(f"{owner}__{name}")
+        return cls(
+            source=manifest.source,
+            licence=manifest.licence,
+            lang=lang,
+            slug=manifest.slug,
+            subsets=frozenset(manifest.splits),
+            name=f"{rest.replace('__', '-')}-{lang}",
+        )
 
 
 def api(job: PortJob) -> Any:
@@ -26,56 +64,109 @@ def api(job: PortJob) -> Any:
 
 
 def may_push(job: PortJob, source: Source, slug: str) -> str:
+    """`allowed` for a port that is not made yet."""
+    claim = Claim(
+        source=source.name,
+        licence=source.licence,
+        lang=job.target_lang,
+        slug=slug,
+        subsets=frozenset(source.data),
+        name=default_name(source, job, slug),
+    )
+    return allowed(job, claim)
+
+
+def allowed(job: PortJob, claim: Claim) -> str:
     """The repo that a port will be pushed to, after asking whether it may.
 
     Raises:
         AuthError: no token, a refused one, or no right to write there.
-        UserError: the licence forbids it, or the repo's name is none.
+        UserError: the licence forbids it, the repo's name is none, or it holds something else.
     """
-    licence_allows(job, source)
+    licence_allows(job, claim)
+    if job.create_pr and job.push_revision not in (None, MAIN):
+        raise UserError(
+            "a pull request is opened on the branch main",
+            hint="leave out --create-pr, or the branch to push to",
+        )
     if job.hf_token is None:
         raise AuthError(
             "--push needs a Hugging Face token", hint="set HF_TOKEN (a token that may write)"
         )
+    hub = api(job)
     with push_errors("the Hub"):
-        who = api(job).whoami()
-    repo = job.repo_id or f"{who['name']}/{default_name(source, job, slug)}"
+        who = hub.whoami()
+    repo = job.repo_id or f"{who['name']}/{claim.name}"
     valid_repo(repo)
-    owner = repo.split("/")[0]
-    roles = {org["name"]: org.get("roleInOrg", "") for org in who.get("orgs", [])}
-    roles[who["name"]] = "admin"
     token_role = ((who.get("auth") or {}).get("accessToken") or {}).get("role", "write")
     if token_role == "read":
         raise AuthError("this Hugging Face token may only read", hint="make one that may write")
-    if roles.get(owner) not in WRITERS:
+    there = _files(hub, repo, job.push_revision or MAIN)
+    roles = {org["name"]: org.get("roleInOrg", "") for org in who.get("orgs", [])}
+    roles[who["name"]] = "admin"
+    owner = repo.split("/")[0]
+    if roles.get(owner) not in WRITERS and not (job.create_pr and there is not None):
         raise AuthError(
             f"{who['name']} may not write to {owner} on the Hub",
             hint=f"pass --repo-id {who['name']}/NAME, or use a token with rights there",
         )
-    _not_somebody_elses(job, repo, source)
+    if there is not None:
+        _replaceable(hub, repo, there, claim)
     return repo
 
 
-def _not_somebody_elses(job: PortJob, repo: str, source: Source) -> None:
-    """A push replaces `data/`: a repo that holds anything but a port of this source is spared."""
-    from huggingface_hub.errors import RepositoryNotFoundError
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """A revision of a repo as it stands: its commit and the files in it."""
 
-    hub = api(job)
+    revision: str
+    commit: str
+    files: frozenset[str]
+    private: bool
+
+
+def _files(hub: Any, repo: str, revision: str) -> _Head | None:
+    """What a revision holds, or main where there is no such branch yet; None: there is no repo."""
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+
     with push_errors(repo):
         try:
-            there = hub.list_repo_files(repo, repo_type="dataset")
+            info = hub.dataset_info(repo, revision=revision)
         except RepositoryNotFoundError:
-            return
-        if not set(there) - {".gitattributes", "README.md"}:
-            return
-        if MANIFEST in there:
-            text = Path(hub.hf_hub_download(repo, MANIFEST, repo_type="dataset")).read_text("utf-8")
-            if json.loads(text).get("source") == source.name:
-                return
-    raise UserError(
-        f"{repo} exists and holds something else than a port of {source.name}",
-        hint="pass another name by --repo-id",
-    )
+            return None
+        except RevisionNotFoundError:
+            info = hub.dataset_info(repo)
+    names = frozenset(sibling.rfilename for sibling in info.siblings or [])
+    return _Head(revision, info.sha, names, bool(info.private))
+
+
+def _replaceable(hub: Any, repo: str, head: _Head, claim: Claim) -> None:
+    """A push replaces `data/`: a repo that holds anything but this port's like is spared."""
+    if not head.files - {".gitattributes", CARD}:
+        return
+    hint = "pass another name by --repo-id"
+    if MANIFEST not in head.files:
+        raise UserError(
+            f"{repo} exists and holds something else than a port of {claim.source}", hint=hint
+        )
+    with push_errors(repo):
+        path = hub.hf_hub_download(repo, MANIFEST, repo_type="dataset", revision=head.commit)
+    try:
+        held = json.loads(Path(path).read_text("utf-8"))
+        source, lang, slug = held["source"], held["target_lang"], held["slug"]
+        lost = sorted(set(held["splits"]) - claim.subsets)
+    except (ValueError, KeyError, TypeError):
+        source, lang, slug, lost = None, None, None, []
+    if source != claim.source:
+        raise UserError(
+            f"{repo} exists and holds something else than a port of {claim.source}", hint=hint
+        )
+    if lang != claim.lang:
+        raise UserError(f"{repo} exists and holds a port into {lang!r}", hint=hint)
+    if slug != claim.slug and lost:
+        raise UserError(
+            f"{repo} exists and holds the port {slug}, with {', '.join(lost)}", hint=hint
+        )
 
 
 def default_name(source: Source, job: PortJob, slug: str) -> str:
@@ -102,37 +193,107 @@ def valid_repo(repo: str) -> None:
         raise UserError(f"{repo!r} is no name for a repo", hint="--repo-id OWNER/NAME")
 
 
-def licence_allows(job: PortJob, source: Source) -> None:
+def licence_allows(job: PortJob, claim: Claim) -> None:
     """Derived works must be allowed: an unknown or no-derivatives licence stops a push."""
-    licence = source.licence
-    if job.accept_license or licence in OPEN_LICENCES:
+    licence = claim.licence
+    said = [part.strip() for part in (licence or "").split(",")]
+    if job.accept_license or set(said) <= OPEN_LICENCES:
         return
-    said = (
-        f"the licence of {source.name} is {licence!r}"
+    told = (
+        f"the licence of {claim.source} is {licence!r}"
         if licence
-        else f"{source.name} names no licence"
+        else f"{claim.source} names no licence"
     )
     raise UserError(
-        f"{said}: a translation of it may not be yours to publish",
+        f"{told}: a translation of it may not be yours to publish",
         hint="if you may publish it, say so by --accept-license; or port without --push",
     )
 
 
-def push(job: PortJob, folder: Path, repo: str) -> str:
-    """Upload a port; the repo's address. Nothing changed means no commit."""
+def push(job: PortJob, folder: Path, manifest: Manifest, repo: str, readme: str) -> str:
+    """Upload a verified port, with `readme` for its card, in one commit; its address.
+
+    Nothing changed means no commit and no pull request; an open one of ours is gone on with.
+
+    Raises:
+        UserError: the repo holds something else by now, was changed meanwhile, or the push broke
+            off: what was uploaded is found again by the next one.
+    """
     hub = api(job)
-    allowed = [*PUBLISHED, "data/**"]
+    address = f"{hub.endpoint}/datasets/{repo}"
     with push_errors(repo):
-        hub.create_repo(repo, repo_type="dataset", private=not job.public, exist_ok=True)
-        hub.upload_folder(
-            repo_id=repo,
+        head = _head(hub, job, repo)
+        _replaceable(hub, repo, head, Claim.of(manifest))
+        opens = job.create_pr and head.revision == MAIN
+        done = hub.create_commit(
+            repo,
+            _operations(folder, manifest, readme, head.files),
+            commit_message=TITLE,
             repo_type="dataset",
-            folder_path=folder,
-            allow_patterns=allowed,
-            delete_patterns=["data/**"],
-            commit_message="Port by HRET Agents",
+            revision=head.revision,
+            parent_commit=head.commit,
+            create_pr=opens,
         )
-    return f"{hub.endpoint}/datasets/{repo}"
+        if job.public and not job.create_pr and head.private:
+            hub.update_repo_settings(repo, private=False, repo_type="dataset")
+    if job.create_pr:
+        number = head.revision.removeprefix("refs/pr/")
+        return done.pr_url or (address if opens else f"{address}/discussions/{number}")
+    return address if head.revision == MAIN else f"{address}/tree/{head.revision}"
+
+
+def _head(hub: Any, job: PortJob, repo: str) -> _Head:
+    """Where the commit goes, as it stands now; repo and branch are made if there are none."""
+    wanted = job.push_revision or MAIN
+    there = _files(hub, repo, wanted)
+    if there is None:
+        hub.create_repo(repo, repo_type="dataset", private=not job.public, exist_ok=True)
+    if job.create_pr and (open_one := _pull_request(hub, repo)):
+        wanted = open_one
+    elif wanted != MAIN and not wanted.startswith("refs/"):
+        refs = hub.list_repo_refs(repo, repo_type="dataset")
+        if wanted not in {branch.name for branch in refs.branches}:
+            if wanted in {tag.name for tag in refs.tags}:
+                raise UserError(
+                    f"{wanted!r} is a tag of {repo}, which stays what it is", hint="name a branch"
+                )
+            hub.create_branch(repo, branch=wanted, repo_type="dataset", exist_ok=True)
+    info = hub.dataset_info(repo, revision=wanted)
+    names = frozenset(sibling.rfilename for sibling in info.siblings or [])
+    return _Head(wanted, info.sha, names, bool(info.private))
+
+
+def _pull_request(hub: Any, repo: str) -> str | None:
+    """The ref of our own open pull request with a port, the newest if there are several."""
+    open_ones = hub.get_repo_discussions(
+        repo,
+        author=hub.whoami()["name"],
+        discussion_type="pull_request",
+        discussion_status="open",
+        repo_type="dataset",
+    )
+    ours = [one.num for one in open_ones if one.title == TITLE and one.is_pull_request]
+    return f"refs/pr/{max(ours)}" if ours else None
+
+
+def _operations(folder: Path, manifest: Manifest, readme: str, there: frozenset[str]) -> list[Any]:
+    """What makes a repo hold this port: the port's files, and no file of an earlier one. What the
+    user keeps beside them stays here, and so does what somebody keeps there outside of `data/`."""
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+    data = [
+        f"data/{subset}/{name}"
+        for subset, splits in manifest.splits.items()
+        for record in splits.values()
+        for name in record.files
+    ]
+    ours = sorted(data) + [name for name in BESIDE if (folder / name).is_file()]
+    gone = {p for p in there if p.startswith("data/") or p in BESIDE} - set(ours)
+    return [
+        *(CommitOperationDelete(path) for path in sorted(gone)),
+        *(CommitOperationAdd(name, folder / name) for name in ours),
+        CommitOperationAdd(CARD, readme.encode()),
+    ]
 
 
 @contextmanager
@@ -140,6 +301,7 @@ def push_errors(what: str) -> Iterator[None]:
     """What the Hub's client raises on a push, as sentences. The port itself is saved by then."""
     from huggingface_hub.errors import HfHubHTTPError
 
+    again = "run the same command again: what was uploaded is found there, nothing is paid twice"
     try:
         yield
     except HretError:
@@ -151,21 +313,21 @@ def push_errors(what: str) -> Iterator[None]:
                 f"the Hub refused to write to {what} ({status})",
                 hint="check HF_TOKEN and its rights",
             ) from None
-        raise UserError(
-            f"the Hub answered {status} for {what}",
-            hint="run the same command again: nothing is paid twice",
-        ) from None
-    except OSError as e:
-        raise UserError(
-            f"the Hub could not be reached: {type(e).__name__}",
-            hint="check the connection and HF_ENDPOINT, and run the same command again",
-        ) from None
-    except (
-        Exception
-    ) as e:  # its HTTP library differs between releases, and so do its network errors
-        if "connect" not in f"{type(e).__name__} {e}".lower():
-            raise
-        raise UserError(
-            "the Hub could not be reached",
-            hint="check the connection and HF_ENDPOINT, and run it again",
-        ) from None
+        if status in (409, 412):
+            raise UserError(
+                f"{what} was changed by somebody else during the push, so nothing was written",
+                hint=again,
+            ) from None
+        raise UserError(f"the Hub answered {status} for {what}", hint=again) from None
+    except (TypeError, AttributeError, LookupError, AssertionError, NameError):
+        raise
+    except Exception as e:  # its HTTP library differs between releases, and so do its errors
+        root: BaseException = e
+        while root.__cause__ or root.__context__:
+            root = root.__cause__ or root.__context__ or root
+        if "connect" in f"{type(root).__name__} {root}".lower():
+            raise UserError(
+                "the Hub could not be reached",
+                hint="check the connection and HF_ENDPOINT, and run the same command again",
+            ) from None
+        raise UserError(f"the push to {what} broke off ({type(root).__name__})", hint=again) from e

@@ -31,6 +31,8 @@ class PortJob:
         plan_model: a model that may refine the inferred plan.
         module_model: a model that writes the dataset module; a template does without one.
         guide_prompt: the prompt it is asked with; a file's text, or None for the shipped one.
+            Without a module model, the translator is asked with it.
+        module_repairs: further tries that it has when its module does not hold.
         push, public, repo_id, accept_license: publishing.
         create_pr, push_revision: push as a pull request; push to this branch.
         evaluate: backends to evaluate on the fresh port (`oracle`, `openai:NAME`).
@@ -62,6 +64,7 @@ class PortJob:
     plan_model: str | None = None
     module_model: str | None = None
     guide_prompt: str | None = None
+    module_repairs: int = 3
     limit: int | None = None
     output_dir: Path = Path("generated_datasets")
     push: bool = False
@@ -110,8 +113,9 @@ class PortResult(Mapping[str, Any]):
     Paths are absolute. `module_path` is None when no row passed. `rows` counts `total`, `passed`,
     `failed`, `graded` (passed rows whose right answer is known), `from_memory` (answered without a
     request), and `kept_cells` (in the target language already). `checks` counts findings by id,
-    `usage` what this run spent and `estimated` what its requests were thought to cost, by the dry
-    run's formula; `cost_usd` is None where the model's price is unknown.
+    `usage` what this run spent; of that, `asked` is what models other than the translator were
+    paid, by name, and `estimated` what the translator's requests were thought to cost, by the dry
+    run's formula. `cost_usd` is None where a model's price is unknown.
     `module_way` is "template" or "model:NAME", `module_tries` why its earlier modules were refused.
     `evaluations` holds metrics by model, or an "error".
     """
@@ -134,6 +138,7 @@ class PortResult(Mapping[str, Any]):
     cost_usd: float | None
     seconds: float
     estimated: dict[str, int] = field(default_factory=dict)
+    asked: dict[str, dict[str, int]] = field(default_factory=dict)
     module_tries: list[str] = field(default_factory=list)
     report_path: str | None = None
     repo_id: str | None = None

@@ -12,11 +12,12 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hret_agents.ask import may_ask, models_asked
 from hret_agents.estimate import Estimate, estimate
 from hret_agents.finished import begin, note, recall
 from hret_agents.job import Listener, PortJob, PortResult, Stage, silent
-from hret_agents.money import cost
 from hret_agents.plan.records import Plan
+from hret_agents.review.report import REPORT
 from hret_agents.source import open_source
 from hret_agents.steps.prepare import check_names, identifiable, locked, plan_of, prepare
 from hret_agents.steps.publish import evaluations, publish
@@ -54,19 +55,21 @@ def port_dataset(
         listener(Stage("done", "unchanged"))
         return replace(known, seconds=round(time.monotonic() - started, 3))
     begun = begin(job) if ours else {}
+    may_ask(job)
     port = download(job, listener)
     with locked(port) as port:
         for step in steps:
             port = step(port, listener)
     evaluated = evaluations(port, listener)
     listener(Stage("done"))
-    result = _result(port, time.monotonic() - started, evaluated)
+    result = result_of(port, time.monotonic() - started, evaluated)
     if ours:
         note(job, result, begun, port.source.revision)
     return result
 
 
-def _result(port: Port, seconds: float, evaluated: dict[str, object]) -> PortResult:
+def result_of(port: Port, seconds: float, evaluated: dict[str, object]) -> PortResult:
+    """What a port came to, as it stands."""
     done = port.manifest is not None
     folder = port.folder if done else port.work
     records = [r for by_split in port.splits.values() for r in by_split.values()]
@@ -93,11 +96,12 @@ def _result(port: Port, seconds: float, evaluated: dict[str, object]) -> PortRes
         failures=list(port.failures),
         model=port.paid_model,
         module_way=port.manifest.module_way if port.manifest else None,
-        usage=port.usage.to_dict(),
+        module_tries=list(port.manifest.module_tries) if port.manifest else [],
+        report_path=str(folder / REPORT) if (folder / REPORT).is_file() else None,
+        usage=port.spent.to_dict(),
         estimated=port.estimated.to_dict(),
-        cost_usd=cost(port.paid_model, port.usage, batch=port.job.batch)
-        if port.usage.requests
-        else 0.0,
+        asked={model: usage.to_dict() for model, usage in port.asked.items()},
+        cost_usd=port.cost_usd,
         seconds=round(seconds, 3),
         repo_id=port.repo if port.url else None,
         url=port.url,
@@ -118,9 +122,10 @@ class DryRun:
 def dry_run(job: PortJob, listener: Listener = silent) -> DryRun:
     """The plan of a job, and what it would cost. Needs no key."""
     check_names(job)
+    models_asked(job)
     listener(Stage("download", job.dataset))
     source = open_source(job)
-    plan = plan_of(job, source)
+    plan = plan_of(replace(job, plan_model=None), source)
     identifiable(plan)
     model = job.model or ("memory" if job.dataset == "sample" else DEFAULT_MODEL)
     if model.startswith("memory:") and not Path(model[7:]).expanduser().is_file():

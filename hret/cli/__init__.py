@@ -1,4 +1,4 @@
-"""The command line: `hret port|eval|datasets|memory|doctor`.
+"""The command line: `hret port|push|eval|datasets|memory|review|doctor`.
 
 Commands import what they need when they run, so that help comes at once. Exit status: 0 all rows
 passed, 1 some failed (named), 2 a user's error, 130 stopped.
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import typer
 
 from hret import __version__
-from hret.cli import datasets, doctor, evaluate, memory, port
+from hret.cli import datasets, doctor, evaluate, memory, port, push, review
 
 _KEPT = "What was translated is kept: run the same command again to go on."
 app = typer.Typer(
@@ -26,10 +26,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("port", help=port.HELP)(port.command)
+app.command("push", help=push.HELP)(push.command)
 app.command("eval", help=evaluate.HELP)(evaluate.command)
 app.command("doctor", help=doctor.HELP)(doctor.command)
 app.add_typer(datasets.app, name="datasets", help=datasets.HELP)
 app.add_typer(memory.app, name="memory", help=memory.HELP)
+app.add_typer(review.app, name="review", help=review.HELP)
 
 
 def _version(asked: bool) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from hret_agents.job import PortResult
+    from hret_agents.job import PortJob, PortResult
     from hret_agents.port import DryRun
 
 HELP = "Port a dataset: translate, check, write a dataset module, verify it, and maybe push it."
@@ -73,6 +73,24 @@ def command(
         typer.Option("--no-suggestions", help="Show the model no similar texts from the memory."),
     ] = False,
     batch_size: Annotated[int | None, typer.Option(help="Most rows in one request.")] = None,
+    plan_model: Annotated[
+        str | None, typer.Option(help="A model that may refine the plan: NAME or openai:NAME.")
+    ] = None,
+    module_model: Annotated[
+        str | None,
+        typer.Option(
+            help="A model that writes the dataset module: NAME or openai:NAME. Default: a template."
+        ),
+    ] = None,
+    guide_prompt: Annotated[
+        Path | None,
+        typer.Option(
+            help="A prompt of your own for it; without --module-model for the translator."
+        ),
+    ] = None,
+    module_repairs: Annotated[
+        int, typer.Option(help="Further tries that it has when its module does not hold.")
+    ] = 3,
     max_retries: Annotated[
         int | None, typer.Option(help="Further attempts of what failed.")
     ] = None,
@@ -82,6 +100,12 @@ def command(
         bool, typer.Option("--public", help="Push as public (default: private).")
     ] = False,
     repo_id: Annotated[str | None, typer.Option(help="Push to this repo (OWNER/NAME).")] = None,
+    create_pr: Annotated[
+        bool, typer.Option("--create-pr", help="Push as a pull request on the Hub.")
+    ] = False,
+    push_revision: Annotated[
+        str | None, typer.Option(help="Push to this branch of the repo.")
+    ] = None,
     accept_license: Annotated[
         bool, typer.Option("--accept-license", help="You may publish a translation of the source.")
     ] = False,
@@ -128,16 +152,22 @@ def command(
         register=register,
         style=style,
         keep_columns=keep_columns,
+        plan_model=plan_model,
+        module_model=module_model,
+        guide_prompt=_text(guide_prompt),
+        module_repairs=module_repairs,
         limit=limit,
         output_dir=output_dir,
         push=push,
         public=public,
         repo_id=repo_id,
         accept_license=accept_license,
+        create_pr=create_pr,
+        push_revision=push_revision,
         evaluate=_listed(evaluate),
     )
     if dry_run:
-        _show_estimate(estimate(job), as_json, max_cost)
+        _show_estimate(estimate(job), as_json, job)
         return 0
     with Progress(quiet=as_json) as progress:
         result = port_dataset(job, progress)
@@ -154,14 +184,40 @@ def _listed(text: str | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 
-def _show_estimate(found: DryRun, as_json: bool, max_cost: float | None) -> None:
-    e = found.estimate
+def _text(path: Path | None) -> str | None:
+    """The text of a file that was named."""
+    from llm_eval.errors import UserError
+
+    if path is None:
+        return None
+    try:
+        return path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as e:
+        raise UserError(
+            f"{path} cannot be read: {e}", hint="--guide-prompt FILE, in UTF-8"
+        ) from None
+
+
+def _besides(job: PortJob) -> list[str]:
+    """What is asked besides the translation, in sentences."""
+    from hret_agents.ask import models_asked
+
+    named = models_asked(job)
+    if job.guide_prompt and "module" not in named:
+        named["module"] = "the translator, if it is a model"
+    most = {"plan": "1 request", "module": f"up to {job.module_repairs + 1} requests"}
+    return [f"the {what} would be asked of {named[what]}: {most[what]}" for what in named]
+
+
+def _show_estimate(found: DryRun, as_json: bool, job: PortJob) -> None:
+    e, besides, max_cost = found.estimate, _besides(job), job.max_cost
     if as_json:
         shown = {
             "plan": found.plan.to_yaml(),
             "model": found.model,
             "licence": found.licence,
             "estimate": e.to_dict(),
+            "besides": besides,
         }
         typer.echo(json.dumps(shown, ensure_ascii=False, indent=2))
         return
@@ -173,6 +229,8 @@ def _show_estimate(found: DryRun, as_json: bool, max_cost: float | None) -> None
     typer.echo(f"# model {found.model}: {e.requests:,} requests, {e.known:,} rows from memory")
     time = "within 24 hours (Batch API)" if e.seconds is None else f"{e.seconds:,.0f} s"
     typer.echo(f"# about {e.prompt_tokens:,} + {e.completion_tokens:,} tokens, {cost}, {time}")
+    for said in besides:
+        typer.echo(f"# in addition, {said}; this is not in the estimate")
     if max_cost is not None and e.cost_usd is not None and e.cost_usd > max_cost:
         typer.echo(f"# --max-cost {max_cost:g} would stop it on the way")
     typer.echo("# an estimate: nothing was sent")
@@ -200,18 +258,25 @@ def _show(result: PortResult) -> None:
     table.add_row("spent", f"{result.usage['requests']:,} requests, {tokens:,} tokens, {cost}")
     if result.estimated and result.usage["requests"]:
         thought = result.estimated["prompt_tokens"] + result.estimated["completion_tokens"]
-        off = f", {tokens / thought - 1:+.0%}" if thought else ""
-        table.add_row("estimated", f"{thought:,} tokens for these requests{off}")
+        besides = [t for used in result.asked.values() for n, t in used.items() if n != "requests"]
+        off = f", {(tokens - sum(besides)) / thought - 1:+.0%}" if thought else ""
+        table.add_row("estimated", f"{thought:,} tokens for these requests of the translator{off}")
+    if result.module_way not in (None, "template") or result.module_tries:
+        table.add_row(
+            "module by", f"{result.module_way}, after {len(result.module_tries)} refusals"
+        )
     for name, count in result.checks.items():
         table.add_row(f"check {name}", f"{count:,}")
     for backend, metrics in result.evaluations.items():
         table.add_row(f"accuracy of {backend}", _accuracy(metrics))
     console.print(table)
-    for title in ("module", "data", "plan", "checks", "failed", "manifest", "card"):
+    for title in ("module", "data", "plan", "checks", "failed", "manifest", "card", "report"):
         if path := result[f"{title}_path"]:
             console.print(f"{title:<9} {path}", markup=False, highlight=False)
     if result.url:
         console.print(f"pushed    {result.url}", markup=False, highlight=False)
+    for refused in result.module_tries:
+        console.print(f"module refused: {refused}", markup=False, highlight=False)
     for failure in result.failures:
         console.print(f"failed: {failure}", markup=False, highlight=False)
     if rows["failed"] > len(result.failures):

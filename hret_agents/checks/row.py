@@ -44,16 +44,16 @@ def _leaves(plan: Plan) -> _Leaves:
     global _last
     if _last is not None and _last[0] is plan:
         return _last[1]
-    span = plan.task.span
+    spans = [p for span in plan.spans for p in (span.text, span.start)]
     texts = (*plan.translated, *(p for p, r in plan.roles.items() if r is Role.answer_text))
-    lists = (*texts, *([span.text, span.start] if span else []))
+    lists = (*texts, *spans)
     numbers = tuple(p for p, r in plan.roles.items() if r is Role.answer_number)
     leaves = _Leaves(
         texts=tuple(dict.fromkeys(texts)),
         lists=tuple(p for p in dict.fromkeys(lists) if EACH in keys_of(p)),
         golds=tuple(p for p in texts if plan.roles[p] is Role.answer_text and plan.task.choices),
         numbers=numbers,
-        touched=_touched((*texts, *numbers, *([span.text, span.start] if span else []))),
+        touched=_touched((*texts, *numbers, *spans)),
     )
     _last = (plan, leaves)
     return leaves
@@ -281,18 +281,16 @@ def alike(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
 
 def _spans(source: Row, target: Row, plan: Plan) -> Iterator[tuple[str, LeafPath, str]]:
     """An extractive answer stands in the context where its start says, if it did in the source."""
-    if plan.task.span is None:
-        return
-    span = plan.task.span
-    before, after = (
-        list(_placed(*(values(row, path) for path in (span.context, span.text, span.start))))
-        for row in (source, target)
-    )
-    for old, new in zip(before, after, strict=False):
-        if _stands(*old) and not _stands(*new):
-            _, text, start = new
-            said = f"the answer {text!r} does not stand at {start} of {span.context}"
-            yield "span_realigned", span.text, said
+    for span in plan.spans:
+        before, after = (
+            list(_placed(*(values(row, path) for path in (span.context, span.text, span.start))))
+            for row in (source, target)
+        )
+        for old, new in zip(before, after, strict=False):
+            if _stands(*old) and not _stands(*new):
+                _, text, start = new
+                said = f"the answer {text!r} does not stand at {start} of {span.context}"
+                yield "span_realigned", span.text, said
 
 
 def _placed(

@@ -146,6 +146,21 @@ class Plan:
         """The leaves that are sent to a translator, in the schema's order."""
         return [path for path, role in self.roles.items() if role.translated]
 
+    @property
+    def spans(self) -> list[Span]:
+        """Every extractive answer: the task's, and others whose text and start stand in one struct
+        beside it (SQuAD's `plausible_answers`); they are searched in the same context."""
+        if self.task.span is None:
+            return []
+        found = [self.task.span]
+        for start in (p for p, role in self.roles.items() if role is Role.answer_start):
+            texts = [
+                p for p, r in self.roles.items() if r is Role.answer_span and _beside(p, start)
+            ]
+            if start != self.task.span.start and len(texts) == 1:
+                found.append(Span(context=self.task.span.context, text=texts[0], start=start))
+        return found
+
     def renamed(self, path: LeafPath) -> list[str]:
         """The keys from a row of the port down to a leaf: column renamed, `[]` kept."""
         keys = keys_of(path)
@@ -271,6 +286,16 @@ def keys_of(path: LeafPath) -> tuple[str, ...]:
     (('choices', 'text', '[]'), ('messages', '[]', 'content'))
     """
     return tuple(EACH if m[2] else re.sub(r"\\(.)", r"\1", m[1]) for m in _STEP.finditer(path))
+
+
+def _beside(path: LeafPath, other: LeafPath) -> bool:
+    """Are two leaves fields of one struct?
+
+    >>> _beside("a.text[]", "a.start[]"), _beside("a.text[]", "b.start[]")
+    (True, False)
+    """
+    one, two = ([k for k in keys_of(p) if k != EACH] for p in (path, other))
+    return one[:-1] == two[:-1]
 
 
 def path_of(keys: tuple[str, ...]) -> LeafPath:

@@ -12,17 +12,20 @@ import math
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
+from hret_agents.ask import Asker, asker_of
 from hret_agents.hub import may_push
-from hret_agents.job import Listener, PortJob, Stage
+from hret_agents.job import Listener, PortJob, Stage, silent
 from hret_agents.plan.glossary import merged, read_glossary
 from hret_agents.plan.gold import MISSING
-from hret_agents.plan.infer import infer_plan
+from hret_agents.plan.infer import infer_plan, with_shown_labels
+from hret_agents.plan.labels import in_order
 from hret_agents.plan.records import (
     EVERY,
     LANGUAGE,
@@ -34,15 +37,17 @@ from hret_agents.plan.records import (
     keys_of,
     read_plan,
 )
+from hret_agents.plan.refine import refine
 from hret_agents.plan.schema import leaves_of
 from hret_agents.source import Source, open_source, stem_of
+from hret_agents.spent import Spending
 from hret_agents.steps.batches import not_in_batches
 from hret_agents.steps.state import Port
 from hret_agents.translate.scripts import SCRIPTS
 from hret_agents.translators import by_memory, chosen, needs_key, translator_of
 from llm_eval.aio import run_sync
 from llm_eval.dataset.spec import MANIFEST, Manifest, read_manifest
-from llm_eval.errors import MissingExtra, Unknown, UserError
+from llm_eval.errors import BackendError, MissingExtra, Unknown, UserError
 from llm_eval.models import MODELS
 from llm_eval.settings import home
 
@@ -59,7 +64,7 @@ def prepare(job: PortJob, listener: Listener) -> Port:
     writable_home()
     listener(Stage("download", job.dataset))
     source = open_source(job)
-    plan = plan_of(job, source)
+    plan, asker = planned(job, source, listener)
     identifiable(plan)
     if plan.task.answer is None and "oracle" in job.evaluate:
         raise UserError(
@@ -67,6 +72,9 @@ def prepare(job: PortJob, listener: Listener) -> Port:
             hint="leave --evaluate out, or name the column as task.answer in a plan (--plan)",
         )
     port = replace(placed(job, source, plan), choice=choice)
+    if asker is not None and asker.usage.requests:
+        Spending(port.folder).note(asker.model, asker.usage, asker.cost)
+        port = replace(port, asked={asker.model: asker.usage})
     if job.push:
         listener(Stage("preflight", "rights to push"))
         named = job.repo_id or (port.old.repo if port.old else None)
@@ -106,6 +114,11 @@ def check_names(job: PortJob) -> None:
             )
     if job.max_cost is not None and not 0 < job.max_cost < math.inf:
         raise UserError(f"--max-cost {job.max_cost} is no sum of money", hint="--max-cost 5")
+    if job.plan is not None and job.plan_model is not None:
+        raise UserError(
+            "--plan gives the plan, so --plan-model has nothing to refine",
+            hint="leave one of them out",
+        )
     if job.register is not None and job.register not in get_args(Register):
         raise Unknown("register", job.register, get_args(Register))
     if job.batch and by_memory(job):
@@ -121,15 +134,29 @@ def check_names(job: PortJob) -> None:
 
 def plan_of(job: PortJob, source: Source) -> Plan:
     """The plan to go by: the user's, checked against the data, or one inferred from it."""
+    return planned(job, source, silent)[0]
+
+
+def planned(job: PortJob, source: Source, listener: Listener) -> tuple[Plan, Asker | None]:
+    """The plan to go by, and who was asked about it.
+
+    A model's suggestions are kept like all that was paid for; those that are refused are told.
+    """
+    asker = None
     if job.plan is None:
+        rows = sampled(source)
         plan = infer_plan(
             source.features,
-            sampled(source),
+            rows,
             source=source.name,
             target_lang=job.target_lang,
             keep_columns=job.keep_columns,
         )
-        plan = replace(plan, task=with_all_labels(plan.task, source))
+        task = with_all_labels(plan.task, source)
+        plan = replace(plan, task=with_shown_labels(task, rows, job.target_lang))
+        if job.plan_model is not None:
+            asker = asker_of(job, job.plan_model)
+            plan = _refined(plan, source, rows, asker, listener, keep_columns=job.keep_columns)
     else:
         plan = read_plan(job.plan)
         check_against(plan, [leaf.path for leaf in leaves_of(source.features)], str(job.plan))
@@ -144,6 +171,24 @@ def plan_of(job: PortJob, source: Source) -> Plan:
             f"no column of {source.name} is text to translate",
             hint="if one is, give it the role prose in a plan and pass it by --plan",
         )
+    return plan, asker
+
+
+def _refined(
+    plan: Plan,
+    source: Source,
+    rows: list[dict[str, Any]],
+    asker: Asker,
+    listener: Listener,
+    *,
+    keep_columns: bool,
+) -> Plan:
+    try:
+        plan, refused = refine(plan, source.features, rows, asker.ask, keep_columns=keep_columns)
+    except BackendError as e:
+        refused = [f"{asker.model} was of no help, so the plan stays as it is: {e.message}"]
+    for said in refused:
+        listener(Stage("plan", said))
     return plan
 
 
@@ -179,7 +224,7 @@ def with_all_labels(task: TaskPlan, source: Source) -> TaskPlan:
     if deeper:
         return task
     labels = {v for _, _, data in source.parts for v in data.unique(column)}
-    return replace(task, fixed_choices=sorted(str(v) for v in labels if str(v) not in MISSING))
+    return replace(task, fixed_choices=in_order(str(v) for v in labels if str(v) not in MISSING))
 
 
 def sampled(source: Source) -> list[dict[str, Any]]:
@@ -287,7 +332,7 @@ def room_for(source: Source, root: Path) -> None:
         )
 
 
-_held: set[Path] = set()
+_held: set[tuple[Path, int]] = set()  # lock files, and the thread that holds each
 
 
 @contextmanager
@@ -298,7 +343,8 @@ def locked(port: Port) -> Iterator[Port]:
     A step of a port that holds the lock may take it again.
     """
     path = port.work.with_name(port.work.name + ".lock")
-    if path in _held:
+    mine = path, threading.get_ident()
+    if mine in _held:
         yield port
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -309,12 +355,12 @@ def locked(port: Port) -> Iterator[Port]:
             raise UserError(
                 f"another process is porting {port.slug}", hint="wait for it, or stop it first"
             ) from None
-        _held.add(path)
+        _held.add(mine)
         try:
             restore(port.folder, port.work)
             yield with_old(port)
         finally:
-            _held.discard(path)
+            _held.discard(mine)
 
 
 async def _checked(translator: Any) -> None:

@@ -49,6 +49,7 @@ def save(port: Port) -> str:
         "graded": port.graded,
         "usage": port.usage.to_dict(),
         "estimated": port.estimated.to_dict(),
+        "asked": {model: usage.to_dict() for model, usage in port.asked.items()},
         "prompt_version": port.prompt_version,
     }
     path = path_of(port.slug, port.folder.parent)
@@ -93,6 +94,7 @@ def load(name: str, root: Path, secrets: Mapping[str, Secret | None], **changes:
         graded=state["graded"],
         usage=Usage(**state["usage"]),
         estimated=Usage(**state["estimated"]),
+        asked={model: Usage(**usage) for model, usage in state["asked"].items()},
         prompt_version=state["prompt_version"],
         manifest=read_manifest(port.folder) if manifest.is_file() else None,
     )

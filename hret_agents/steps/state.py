@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hret_agents.job import PortJob
+from hret_agents.money import cost
 from hret_agents.plan.records import Plan
 from hret_agents.source import Source
 from hret_agents.translators import Choice
@@ -22,7 +24,7 @@ class Port:
 
     `work` is where it is made, `folder` where it will lie; `old` is what lies there now. `kept`
     are the splits of the old port that this one leaves as they are; `choice` is the translator,
-    once it is decided.
+    once it is decided. `usage` is what it has cost, `asked` what other models have, by their names.
     """
 
     job: PortJob
@@ -42,6 +44,7 @@ class Port:
     graded: int = 0
     usage: Usage = Usage()
     estimated: Usage = Usage()
+    asked: Mapping[str, Usage] = field(default_factory=dict)
     prompt_version: str = "none"
     manifest: Manifest | None = None
     url: str | None = None
@@ -52,3 +55,17 @@ class Port:
         if self.choice is None:
             return "none"
         return self.choice.model if self.choice.backend == "openai" else "memory"
+
+    @property
+    def spent(self) -> Usage:
+        """What this run has asked of all models together."""
+        return sum(self.asked.values(), self.usage)
+
+    @property
+    def cost_usd(self) -> float | None:
+        """USD that this run has spent; None where a model's price is unknown."""
+        paid = (
+            [cost(self.paid_model, self.usage, batch=self.job.batch)] if self.usage.requests else []
+        )
+        paid += [cost(model, usage) for model, usage in self.asked.items() if usage.requests]
+        return None if None in paid else round(sum(usd or 0.0 for usd in paid), 6)

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from hret_agents.checks import Rules, check_row
-from hret_agents.job import Listener, Rows, Stage
+from hret_agents.job import Listener, PortJob, Rows, Stage
 from hret_agents.module.expect import gold_of
 from hret_agents.plan.glossary import Glossary
 from hret_agents.plan.records import Plan
+from hret_agents.spent import Spending
 from hret_agents.steps.snapshot import snapshot
 from hret_agents.steps.state import Port, Splits
 from hret_agents.translate.audit import audit
@@ -47,22 +48,31 @@ def translate(port: Port, listener: Listener) -> Port:
     return port
 
 
+def _with_what_is_left(port: Port) -> PortJob:
+    """The job with the money that asking about the plan has left of it."""
+    spent = port.cost_usd
+    if port.job.max_cost is None or not spent:
+        return port.job
+    return replace(port.job, max_cost=max(port.job.max_cost - spent, 1e-9))
+
+
 async def _translate(port: Port, listener: Listener) -> tuple[Port, list[_Part]]:
     assert port.choice is not None
-    translator = translator_of(port.job, port.choice, port.plan)
-    finished = False
+    translator = translator_of(_with_what_is_left(port), port.choice, port.plan)
+    finished, spending = False, Spending(port.folder)
     try:
         with Memory(settings.home() / "memory.sqlite") as memory, Notes(port.work) as notes:
             if port.old:
                 notes.carried(port.folder, set(port.kept))
             engine = _engine(port, translator, memory)
-            run = _Run(port, engine, translator, notes, listener)
+            run = _Run(port, engine, translator, notes, listener, spending)
             engine.progress = run.tell
             engine.notice = lambda said: listener(Stage("stop", said))
             await run.all()
             finished = True
     finally:
         await translator.close(finished=finished)
+        spending.note(port.paid_model, translator.usage, translator.cost(translator.usage))
     return run.result(), run.parts
 
 
@@ -142,6 +152,7 @@ class _Run:
     translator: Translator
     notes: Notes
     listener: Listener
+    spending: Spending
     parts: list[_Part] = field(default_factory=list)
     remembered: int = 0
     graded: int = 0
@@ -218,6 +229,7 @@ class _Run:
             usage = self.translator.usage
             spent = self.translator.cost(usage)
             self.listener(Rows(done, total, failed, usage, spent))
+            self.spending.note(self.port.paid_model, usage, spent)
 
     def result(self) -> Port:
         """The port as it stands after this step."""

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from hret_agents.card import card
 from hret_agents.job import Listener, Stage
+from hret_agents.module.author import Written
 from hret_agents.module.spec import spec_of
+from hret_agents.steps.by_model import by_model
 from hret_agents.steps.snapshot import forget
 from hret_agents.steps.state import Port, Splits
 from hret_agents.translate.write import rows_of
@@ -23,7 +25,9 @@ from llm_eval.dataset.spec import MANIFEST, MODULE, Manifest, ModuleSpec, SplitR
 from llm_eval.dataset.verify import verify
 from llm_eval.errors import UserError
 
-OURS = {MODULE, MANIFEST, "README.md", "plan.yaml", "checks.jsonl", "failed.jsonl", "data"}
+OURS = {MODULE, MANIFEST, "README.md", "plan.yaml", "checks.jsonl", "failed.jsonl", "data"} | {
+    "report.html"
+}
 
 
 class ModuleError(UserError):
@@ -31,10 +35,13 @@ class ModuleError(UserError):
 
 
 def write_module(port: Port, listener: Listener) -> Port:
-    """The port with its module and manifest: rendered, run in a child process, verified row by row.
+    """The port with its module and manifest: written by a model where the job names one, else by
+    the template; run in a child process, and verified row by row.
 
     A port of which no row passed gets neither.
     """
+    from hret_agents.review.report import write_report  # it reads what this step writes
+
     listener(Stage("module", "writing and verifying dataset.py"))
     splits = _with_kept(port)
     if not any(record.passed for by_split in splits.values() for record in by_split.values()):
@@ -45,11 +52,8 @@ def write_module(port: Port, listener: Listener) -> Port:
         repo=port.repo,
         subsets={subset: list(by_split) for subset, by_split in splits.items()},
     )
-    code = render(spec)
-    (port.work / MODULE).write_text(code, encoding="utf-8")
-    for subset, by_split in splits.items():
-        for split, record in by_split.items():
-            _verify(port, spec, subset, split, record)
+    port, written = _written(port, spec, splits, listener)
+    (port.work / MODULE).write_text(written.code, encoding="utf-8")
     manifest = Manifest(
         slug=port.slug,
         source=port.source.name,
@@ -65,13 +69,32 @@ def write_module(port: Port, listener: Listener) -> Port:
         splits=splits,
         checks=dict(sorted(port.checks.items())),
         module=spec,
-        module_sha256=hashlib.sha256(code.encode()).hexdigest(),
-        module_way="template",
+        module_sha256=hashlib.sha256(written.code.encode()).hexdigest(),
+        module_way=written.way,
+        module_tries=list(written.tries),
         limit=port.job.limit,
     )
     (port.work / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     (port.work / "README.md").write_text(card(manifest, port.plan), encoding="utf-8")
-    return _in_place(replace(port, manifest=manifest))
+    port = replace(port, manifest=manifest)
+    write_report(port)
+    return _in_place(port)
+
+
+def _written(
+    port: Port, spec: ModuleSpec, splits: Splits, listener: Listener
+) -> tuple[Port, Written]:
+    """A verified module: the model's, if one is to be asked and one of its tries holds, else the
+    template's, verified a split at a time."""
+    port, written = by_model(port, spec, splits, listener)
+    if not written.code:
+        written = replace(written, code=render(spec))
+        (port.work / MODULE).write_text(written.code, encoding="utf-8")
+        listener(Stage("module", "verifying the template's"))
+        for subset, by_split in splits.items():
+            for split, record in by_split.items():
+                _verify(port, spec, subset, split, record)
+    return port, written
 
 
 def _verify(port: Port, spec: ModuleSpec, subset: str, split: str, record: SplitRecord) -> None:

@@ -22,8 +22,17 @@ class DatasetPusher(StepTool):
     stage = "push"
 
     def forward(self, port: str, repo_id: str | None = None, public: bool | None = None) -> str:
-        """Push; the repo's address."""
-        done = self._through(port, push=True, repo_id=repo_id, public=bool(public))
+        """Push; the repo's address.
+
+        Raises:
+            UserError: the port has no module yet, or it may not be pushed there: a repo that the
+                agent's caller named is the only one.
+        """
+        fields = self.lent.fields
+        if (only := fields.get("repo_id")) and repo_id not in (None, only):
+            raise UserError(f"pushing is allowed to {only} alone", hint="leave repo_id out")
+        public = bool(fields.get("public")) if public is None else public
+        done = self._through(port, push=True, repo_id=only or repo_id, public=public)
         if done.url is None:
             raise UserError(f"{done.slug} has no module yet", hint="call module_generator first")
         return done.url

@@ -39,7 +39,12 @@ class DatasetTranslator(StepTool):
         self.batch_size, self.max_retries = batch_size, max_retries
 
     def forward(self, port: str, model: str | None = None) -> str:
-        """Translate; the same path."""
+        """Translate; the same path.
+
+        Raises:
+            UserError: no such port is under way, or it cannot be translated; what was paid for by
+                then is kept.
+        """
         changes = {"model": model} if model else {}
         self._through(port, **changes)
         return port

@@ -113,8 +113,7 @@ def _placed(said: str, number: int) -> str:
 
 def _shifted(sources: Iterable[Row], targets: Iterable[Row], number: int, plan: Plan) -> str:
     """Is it the rows' number or order that is wrong from row `number` on, by what they keep?"""
-    span = plan.task.span
-    loose = (span.text, span.start) if span else ()
+    loose = {p for span in plan.spans for p in (span.text, span.start)}
     kept = [
         keys_of(path)
         for path, role in plan.roles.items()

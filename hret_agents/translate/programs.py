@@ -15,9 +15,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _WORDS = re.compile(r"[^\W\d_]{2,}[\s,.:;()'\"-]+[^\W\d_]{2,}")
-_ITEM = re.compile(r"\s*(?:[-*•]|\d+[.)]|:\w+|@\w+|[A-Z]\w*:\s*$)")
+_ITEM = re.compile(
+    r"\s*(?:[-*•]|\d+[.)]|:\w+|@\w+|[A-Z]\w*:\s*$|(?:In|Out)put\b|[Ff]or \w+ = |Examples?\b"
+    r"|[\w.]+\()"
+)
 _DIRECTIVE = re.compile(r"#\s*(type:|noqa|pylint|pragma|!)")
+_CALL = re.compile(r"(?:assert\s+)?[\w.]+\(.*\)\s*(?:==|=>|-+>|=|➞|→|⟶|#|returns?\b)")
 _HEADING = re.compile(r"[A-Z]\w*:")
+_WORDED = (ast.Is, ast.IsNot, ast.In, ast.NotIn)  # what "it is done" may be taken for
 _DOCUMENTED = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _QUOTES = re.compile(r"[rRuU]*('''|\"\"\"|'|\")")
 
@@ -100,17 +105,18 @@ def _docstrings(tree: ast.Module, program: str) -> Iterator[Piece]:
 
 
 def _paragraphs(program: str, start: int, end: int) -> Iterator[Piece]:
-    """Runs of prose lines; examples (`>>> ...` to the next empty line) stay as they are."""
+    """Runs of prose lines; examples (`>>> ...` to the next empty line, `f(1) == 2`) stay."""
     held: tuple[int, int, list[str]] | None = None
     example, at = False, start
     for line in program[start:end].splitlines(keepends=True):
         bare, here = line.strip(), at
         at += len(line)
         example = bool(bare) and (example or bare.startswith((">>>", "...")))
-        if held and (example or not bare or _ITEM.match(line)):
+        code = example or _is_code(bare)
+        if held and (code or not bare or _ITEM.match(line)):
             yield Piece(held[0], held[1], " ".join(held[2]))
             held = None
-        if bare and not example:
+        if bare and not code:
             first = here + line.index(bare)
             last = first + len(bare)
             held = (held[0], last, [*held[2], bare]) if held else (first, last, [bare])
@@ -118,6 +124,27 @@ def _paragraphs(program: str, start: int, end: int) -> Iterator[Piece]:
                 held = None
     if held:
         yield Piece(held[0], held[1], " ".join(held[2]))
+
+
+def _is_code(line: str) -> bool:
+    """Is a line of a docstring an example without `>>>`?
+
+    >>> _is_code("f(1) == 2"), _is_code("x = [1, 2]"), _is_code("f is called"), _is_code("Note")
+    (True, True, False, False)
+    """
+    if _CALL.match(line):
+        return True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            (statement,) = ast.parse(line).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    if not isinstance(statement, ast.Expr):
+        return True
+    if isinstance(statement.value, ast.Compare):
+        return not any(isinstance(op, _WORDED) for op in statement.value.ops)
+    return isinstance(statement.value, (ast.Call, ast.List))
 
 
 def _comments(program: str) -> Iterator[Piece]:

@@ -125,8 +125,8 @@ def translated_row(
         out = replaced(out, path, _at(by_place))
     for path in answer_texts(plan):
         out = replaced(out, path, _rederived(row, out, plan))
-    if plan.task.span is not None:
-        out = replaced(out, plan.task.span.start, _realigned(row, out, plan.task.span))
+    for span in plan.spans:
+        out = replaced(out, span.start, _realigned(row, out, span))
     return dict(out)
 
 

@@ -36,7 +36,7 @@ class SplitWriter:
         self._schema = renamed_features(features, plan).arrow_schema
         self._names = {plan.names.get(n, n): n for n in features}
         touched = [*plan.translated, *(p for p, r in plan.roles.items() if r == "answer_text")]
-        touched += [plan.task.span.start] if plan.task.span else []
+        touched += [span.start for span in plan.spans]
         self._touched = {keys_of(path)[0] for path in touched}
         self._shards: list[Path] = []
         self._writer: Any = None

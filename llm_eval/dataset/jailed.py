@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import operator
-import re
 import threading
 import weakref
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from typing import Any
 
 from llm_eval.dataset import ports
 from llm_eval.dataset.base import BaseDataset, Row
-from llm_eval.dataset.process import ChildModule
+from llm_eval.dataset.process import ChildModule, ModuleRaised
 from llm_eval.dataset.spec import MODULE
 from llm_eval.errors import DatasetError, UserError
 from llm_eval.sandbox import SandboxUnavailable
@@ -27,7 +26,6 @@ BATCH = 500
 RESTARTS = 3  # a module that ends its process more often is given up
 LIFETIME = 7 * 24 * 3600.0  # seconds; each question has a deadline of its own
 _MOST_ROWS = 100_000_000
-_RAISED = re.compile(r"the module's \w+ failed: ")  # an exception: its process lives on
 
 
 class JailedDataset(BaseDataset):
@@ -71,7 +69,7 @@ class JailedDataset(BaseDataset):
         except DatasetError as e:
             self.close()
             hint = "read the module, or port it again"
-            if _RAISED.match(e.message):
+            if isinstance(e, ModuleRaised):
                 hint = "check subset and split; hret datasets show SLUG says what a port has"
             slug = port.manifest.slug
             raise UserError(f"{slug} could not be made: {e.message}", hint=hint) from None
@@ -155,7 +153,7 @@ class JailedDataset(BaseDataset):
         try:
             return self._ask(name, *arguments)
         except DatasetError as e:
-            if _RAISED.match(e.message):
+            if isinstance(e, ModuleRaised):
                 raise
             return self._ask(name, *arguments)
 
@@ -171,7 +169,7 @@ class JailedDataset(BaseDataset):
             try:
                 return child.ask(name, *arguments)
             except DatasetError as e:
-                if not _RAISED.match(e.message):
+                if not isinstance(e, ModuleRaised):
                     _close(self._holder)
                 raise
             finally:

@@ -210,7 +210,7 @@ def class_in(code: bytes, path: Path) -> type[BaseDataset]:
     """The class that running `code` defines. The bytes checked are the bytes run."""
     module = types.ModuleType(f"hret_port_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}")
     module.__file__, module.__package__ = str(path), PACKAGE
-    exec(compile(code, str(path), "exec"), module.__dict__)
+    exec(compile(code, str(path), "exec", dont_inherit=True), module.__dict__)
     return class_of(module, path)
 
 

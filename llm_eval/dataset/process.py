@@ -21,6 +21,10 @@ _DISK = 4 << 30
 _GROWTH = 30  # parquet becomes Arrow files in the child's own cache
 
 
+class ModuleRaised(DatasetError):
+    """The module's code raised an exception; its process lives on."""
+
+
 class ChildModule:
     """A dataset module in a jail: no environment, no keys, no network, limits, a deadline.
 
@@ -74,7 +78,7 @@ class ChildModule:
             raise DatasetError(f"the module's {e.message.removeprefix('the ')}") from None
         self._refuse_attempts()
         if "error" in reply:
-            raise DatasetError(f"the module's {name} failed: {reply['error']}")
+            raise ModuleRaised(f"the module's {name} failed: {reply['error']}")
         return reply["ok"]
 
     def stop(self, reason: str) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
+from hret_agents.module.spec import class_name
 from tests.e2e.scenario import Machine, back, has_hangul, rows_of, upload
 from tests.fakes.chat import ChatServer
+from tests.fakes.chat_module import fenced, scripted
 from tests.fakes.hub import HubServer
 
 
@@ -116,6 +121,68 @@ def test_a_benchmark_goes_round(
     done = second.run("-m", "hret", "eval", "--model", "oracle", "--dataset", pushed, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["metrics"]["accuracy"] == 1.0
+
+
+WRITTEN = Path(__file__).parent / "written"
+BOTH_WAYS = [*(case.file for case in CASES), "humaneval"]
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", BOTH_WAYS)
+def test_a_model_writes_its_module(name: str, shared_data: Path, tmp_path: Path) -> None:
+    """A module as a model writes it: verified on every row, and right in the sandbox."""
+    slug = f"{name}_ko"
+    module = (WRITTEN / f"{name}.py").read_text("utf-8").replace("SLUG", slug)
+    module = module.replace("CLASS", class_name(slug))
+    data = tmp_path / f"{name}.jsonl"
+    shutil.copy(shared_data / f"{name}.jsonl", data)
+    with ChatServer() as chat:
+        chat.answer = scripted(fenced(module))
+        machine = Machine(tmp_path / "machine", chat=chat)
+        result = machine.ported(
+            "--dataset", str(data), "--split", "test", "--module-model", "writer",
+            "--evaluate", "oracle",
+        )  # fmt: skip
+    assert (result["slug"], result["module_way"]) == (slug, "model:writer"), result["module_tries"]
+    assert (result["module_tries"], result["rows"]["failed"]) == ([], 0)
+    metrics = result["evaluations"]["oracle"]
+    assert (metrics["accuracy"], metrics["failed"]) == (1.0, 0)
+    assert metrics["n"] == result["rows"]["total"]
+
+
+@pytest.mark.data
+def test_humaneval_goes_round(shared_data: Path, tmp_path: Path) -> None:
+    """Programs stay the same but for their docstrings, and their own tests pass as before."""
+    source = rows_of(shared_data / "humaneval.jsonl")
+    with HubServer() as hub, ChatServer() as chat:
+        upload(hub, "org/humaneval", shared_data / "humaneval.jsonl")
+        result = Machine(tmp_path / "first", hub, chat).ported(
+            "--dataset", "org/humaneval", "--split", "test", "--push"
+        )
+        assert (result["rows"]["passed"], result["module_way"]) == (164, "template")
+        second = Machine(tmp_path / "second", hub)
+        done = second.run("-m", "hret", "eval", "--model", "oracle", "--json",
+                          "--dataset", result["repo_id"])  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)
+    assert found["info"]["evaluation_method"] == "code"
+    assert (found["metrics"]["accuracy"], found["metrics"]["n"]) == (1.0, 164)
+    port = pq.read_table(f"{result['data_path']}/default").to_pylist()
+    for old, new in zip(source, port, strict=True):
+        assert {k: new[k] for k in old if k != "prompt"} == {
+            k: old[k] for k in old if k != "prompt"
+        }
+        assert bare(new["prompt"]) == bare(old["prompt"])
+        assert has_hangul(new["prompt"])
+
+
+def bare(program: str) -> str:
+    """A program's tree without the texts that stand by themselves."""
+    tree = ast.parse(program)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            node.value = ast.Constant(None)
+    return ast.dump(tree)
 
 
 def wordless(text: str) -> bool:

@@ -17,7 +17,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -27,7 +27,7 @@ from tests.fakes import hub_files  # noqa: F401  registers its addresses
 from tests.fakes.hub_api import Ask, Reply, answer, reply
 from tests.fakes.hub_store import Commit, Gate, Hub, OrgRole, Repo, RepoType, TokenRole, User
 
-__all__ = ["DROP", "Commit", "HubServer", "Seen"]
+__all__ = ["DROP", "Commit", "Hold", "HubServer", "Seen"]
 
 DROP = 0
 """The status of a request whose connection was closed without an answer."""
@@ -58,6 +58,25 @@ class Fault:
         return due and self.path.search(target) is not None
 
 
+class Hold:
+    """The next request that matches waits here; `reached` tells of it, `release()` lets it go."""
+
+    def __init__(self, path: str, method: str | None) -> None:
+        self.path, self.method = re.compile(path), method
+        self.reached, self._open = threading.Event(), threading.Event()
+
+    def pause(self, method: str, target: str) -> None:
+        """Keep a request, if it is the first that matches, until it is let go on."""
+        if self.method in (None, method) and self.path.search(target) and not self.reached.is_set():
+            self.reached.set()
+            self._open.wait()
+
+    def release(self) -> None:
+        """Let go on what waits; nothing waits here after that."""
+        self.reached.set()
+        self._open.set()
+
+
 class HubServer:
     """The server, as a context manager. The user `tester` (token `hf_tester`) is admin of `org`."""
 
@@ -75,6 +94,7 @@ class HubServer:
         self.seen: list[Seen] = []
         self._hub = Hub(lfs_min=lfs_min, multipart_min=multipart_min, chunk_size=chunk_size)
         self._faults: list[Fault] = []
+        self._holds: list[Hold] = []
         self._crashes: list[Exception] = []
         self._lock = threading.RLock()
         self._listener: _Listener | None = None
@@ -94,6 +114,8 @@ class HubServer:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Close every connection; a crash of the fake itself fails the test that met it."""
         assert self._listener is not None and self._thread is not None
+        for hold in self._holds:
+            hold.release()
         self._listener.shutdown()
         self._listener.hang_up()
         self._listener.server_close()
@@ -170,6 +192,20 @@ class HubServer:
         with self._lock:
             self._faults.append(fault)
 
+    def hold(self, match: str, *, method: str | None = None) -> Hold:
+        """Keep the next request whose path (with query) `match` finds until it is released."""
+        hold = Hold(match, method)
+        self._holds.append(hold)
+        return hold
+
+    def merge(self, repo_id: str, number: int, *, repo_type: RepoType = "dataset") -> None:
+        """Merge a pull request, as a person does on its page."""
+        with self._lock:
+            repo = self._hub.repos[repo_type, repo_id]
+            pull = repo.pulls[number - 1]
+            repo.refs[pull.base] = repo.refs[f"refs/pr/{number}"]
+            repo.pulls[number - 1] = replace(pull, status="merged")
+
     def env(self, home: Path | str, *, token: str | None = "hf_tester") -> dict[str, str]:
         """The environment under which a client process talks to this Hub and keeps to `home`."""
         settings = {
@@ -215,6 +251,8 @@ class HubServer:
 
     def serve(self, ask: Ask, target: str) -> Reply | None:
         """The answer to a request, noted down; `None` is a connection to be dropped."""
+        for hold in list(self._holds):
+            hold.pause(ask.method, target)
         with self._lock:
             fault = next((f for f in self._faults if f.strikes(ask, target)), None)
             result: Reply | None = None

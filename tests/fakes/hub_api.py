@@ -21,6 +21,7 @@ from urllib.parse import unquote
 import yaml
 
 from tests.fakes.hub_store import (
+    LICENSES,
     MAIN,
     Blob,
     Commit,
@@ -181,10 +182,17 @@ def validate_yaml(hub: Hub, ask: Ask) -> Reply:
         problem = "" if isinstance(metadata, dict | None) else '"metadata" must be of type object'
     except yaml.YAMLError as e:
         metadata, problem = None, f"YAML metadata: {e}"
+    if metadata and not problem and not _licences(metadata) <= LICENSES:
+        problem = '"license" must be one of the ids in the documentation'
     if problem:
         return reply({"errors": [{"message": problem}], "warnings": []}, status=400)
     empty = [] if metadata else [{"message": "empty or missing yaml metadata in repo card"}]
     return reply({"errors": [], "warnings": empty})
+
+
+def _licences(metadata: Mapping[str, Any]) -> set[str]:
+    said = metadata.get("license") or []
+    return set(said) if isinstance(said, list) else {said}
 
 
 @route("GET", r"/api/(?P<kind>models|datasets|spaces)")
@@ -317,7 +325,7 @@ def super_squash(hub: Hub, ask: Ask) -> Reply:
 
 @route("GET", rf"{API}/discussions(?:/(?P<number>\d+))?")
 def discussions(hub: Hub, ask: Ask) -> Reply:
-    """The pull requests: there are no other discussions, and they stay open."""
+    """The pull requests: there are no other discussions."""
     repo = opened(hub, ask)
     if number := ask.args["number"]:
         for pull in repo.pulls:
@@ -326,9 +334,10 @@ def discussions(hub: Hub, ask: Ask) -> Reply:
                 return reply(_discussion(repo, pull) | rest)
         raise Refused(404, "Discussion not found")
     author = ask.query.get("author", [None])[0]
-    kinds = set(ask.query.get("type", [])) | set(ask.query.get("status", []))
-    none = kinds & {"discussion", "closed"}
-    found = [p for p in repo.pulls if not none and author in (None, p.author)]
+    states = {"open": {"open"}, "closed": {"merged"}}
+    wanted = states.get(ask.query.get("status", ["all"])[0], {"open", "merged"})
+    wanted = set() if "discussion" in ask.query.get("type", []) else wanted
+    found = [p for p in repo.pulls if p.status in wanted and author in (None, p.author)]
     items = [_discussion(repo, pull) for pull in found]
     return reply({"discussions": items, "count": len(items), "start": 0})
 
@@ -339,7 +348,7 @@ def _discussion(repo: Repo, pull: Pull) -> dict[str, Any]:
         "title": pull.title,
         "author": {"name": pull.author},
         "createdAt": pull.created,
-        "status": "open",
+        "status": pull.status,
         "isPullRequest": True,
         "repo": {"name": repo.id, "type": repo.type},
     }

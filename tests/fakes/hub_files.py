@@ -109,10 +109,13 @@ def _opened_to_commit(hub: Hub, ask: Ask) -> tuple[Repo, User]:
     """Anybody who can read may open a pull request, and go on with it; the rest is for writers."""
     repo = opened(hub, ask)
     user = hub.check_token(ask.user)
-    own = {f"refs/pr/{pull.number}" for pull in repo.pulls if pull.author == user.name}
-    if not ask.flag("create_pr") and ask.args["rev"] not in own:
+    if not ask.flag("create_pr") and ask.args["rev"] not in _own_pulls(repo, user):
         hub.check_write(repo, user)
     return repo, user
+
+
+def _own_pulls(repo: Repo, user: User) -> set[str]:
+    return {f"refs/pr/{pull.number}" for pull in repo.pulls if pull.author == user.name}
 
 
 @route("POST", rf"{API}/preupload/(?P<rev>[^/]+)")
@@ -190,12 +193,12 @@ def _changed(
 
 @route("POST", rf"{WEB}\.git/info/lfs/objects/batch")
 def lfs_batch(hub: Hub, ask: Ask) -> Reply:
-    """Where to upload each object. Without a branch (`ref`), it is for a pull request."""
+    """Where to upload each object. Without a branch (`ref`), it is for a new pull request."""
     repo = opened(hub, ask)
-    body = ask.json()
-    if body.get("ref"):
-        hub.check_write(repo, ask.user)
-    hub.check_token(ask.user)
+    body, user = ask.json(), hub.check_token(ask.user)
+    ref = (body.get("ref") or {}).get("name")
+    if ref and ref not in _own_pulls(repo, user):
+        hub.check_write(repo, user)
     multipart = "multipart" in body.get("transfers", [])
     objects = [_instructions(hub, repo, thing, multipart) for thing in body["objects"]]
     return reply({"transfer": "multipart" if multipart else "basic", "objects": objects})

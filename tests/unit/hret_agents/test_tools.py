@@ -1,8 +1,10 @@
-"""The four steps are real smolagents tools: alone, in an agent of theirs, and in our chain."""
+"""The four steps and the evaluation are real smolagents tools: alone, and in any agent."""
 
 from __future__ import annotations
 
+import inspect
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,12 @@ from smolagents.models import (
     Model,
 )
 
-from hret_agents.agent import DatasetTranslationAgent
+from hret_agents.plan.records import read_plan
 from hret_agents.tools import (
     DatasetDownloader,
     DatasetPusher,
     DatasetTranslator,
+    ModelEvaluator,
     ModuleGenerator,
     StepTool,
 )
@@ -38,7 +41,7 @@ MODEL = "fake-translator"
 
 
 @pytest.fixture(autouse=True)
-def _set_up(work: Path, chat: ChatServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def ready(work: Path, chat: ChatServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A dataset to port, and keys in the environment, as users have them."""
     (work / "quiz.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
@@ -53,15 +56,20 @@ def holders(folder: Path) -> list[Path]:
     return [p for p in files if any(secret in p.read_bytes() for secret in secrets)]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, ModelEvaluator])
 def test_each_is_a_tool(kind: type[StepTool]) -> None:
-    """Each is a `smolagents.Tool` that its own checks take, without a key among its inputs."""
+    """Each is a `smolagents.Tool` that its own checks take, without a key among its inputs; what
+    may be left out may be null."""
     tool = kind()
     assert isinstance(tool, Tool)
     tool.validate_arguments()
     assert tool.output_type == "string"
     assert tool.name in tool.to_tool_calling_prompt()
     assert not [name for name in tool.inputs if "key" in name or "token" in name]
+    taken = inspect.signature(tool.forward).parameters
+    assert list(tool.inputs) == list(taken)
+    for name, parameter in taken.items():
+        assert tool.inputs[name].get("nullable", False) == (parameter.default is None), name
 
 
 def test_the_tools_work_without_the_agent(work: Path, chat: ChatServer) -> None:
@@ -140,6 +148,101 @@ def test_a_step_too_early() -> None:
         DatasetPusher()(state)
 
 
+def test_what_is_said_in_words() -> None:
+    """What an agent may say of a port are arguments of the downloader, and hold for the port."""
+    state = DatasetDownloader()(
+        "quiz.jsonl",
+        register="formal",
+        style="Short sentences.",
+        limit=2,
+        keep_columns=True,
+        module_model="openai:writer",
+    )
+    job = json.loads(Path(state).read_text())["job"]
+    assert (job["register"], job["style"], job["limit"]) == ("formal", "Short sentences.", 2)
+    assert (job["keep_columns"], job["module_model"]) == (True, "openai:writer")
+    DatasetTranslator()(state, MODEL)
+    plan = read_plan(Path(state).with_name("quiz_ko") / "plan.yaml")
+    assert (plan.register, plan.names.get("question", "question")) == ("formal", "question")
+    for wrong in (
+        {"register": "rude"},
+        {"limit": 0},
+        {"split": "tset"},
+        {"module_model": "memory"},
+    ):
+        with pytest.raises(UserError):
+            DatasetDownloader()("quiz.jsonl", **wrong)
+
+
+def test_an_older_port_is_not_taken_for_this_one(work: Path) -> None:
+    """Of a port that is planned anew, no module is given and nothing pushed until it is translated
+    and written anew: what lies there is an older one."""
+    state = DatasetDownloader()("quiz.jsonl")
+    DatasetTranslator()(state, MODEL)
+    ModuleGenerator()(state)
+    assert DatasetDownloader()("quiz.jsonl", register="formal") == state
+    for kind in (ModuleGenerator, DatasetPusher):
+        with pytest.raises(UserError, match="nothing of quiz_ko is translated yet"):
+            kind()(state)
+    DatasetTranslator()(state, MODEL)
+    with pytest.raises(UserError, match="no module yet"):
+        DatasetPusher()(state)
+
+
+def test_two_threads_do_not_work_on_one_port(chat: ChatServer) -> None:
+    """While one call translates a port, another on the same port is an error that says so."""
+    state, ended = DatasetDownloader()("quiz.jsonl"), threading.Event()
+
+    def first() -> None:
+        DatasetTranslator()(state, MODEL)
+        ended.set()
+
+    with chat.held():
+        thread = threading.Thread(target=first)
+        thread.start()
+        while not chat.count():
+            assert thread.is_alive()
+        for kind in (DatasetTranslator, ModuleGenerator):
+            with pytest.raises(UserError, match="quiz_ko"):
+                kind()(state)
+        with pytest.raises(UserError, match="porting quiz_ko"):
+            DatasetDownloader()("quiz.jsonl")
+    thread.join()
+    assert ended.is_set()
+    assert Path(ModuleGenerator()(state)).is_file()
+    assert chat.count() == 1
+
+
+def test_a_model_is_evaluated_on_a_port(work: Path) -> None:
+    """`model_evaluator` takes a port by slug, state or module, and gives its metrics on a line."""
+    state = DatasetDownloader()("quiz.jsonl")
+    evaluate = ModelEvaluator()
+    with pytest.raises(UserError, match="module_generator"):
+        evaluate(state, "oracle")
+    DatasetTranslator()(state, MODEL)
+    module = ModuleGenerator()(state)
+    for name in ("quiz_ko", state, module, f"{module}\nslug: quiz_ko"):
+        (line,) = evaluate(name, "oracle").splitlines()
+        found = json.loads(line)
+        assert (found["dataset"], found["accuracy"], found["n"]) == ("quiz_ko", 1.0, len(ROWS))
+    assert json.loads(evaluate("quiz_ko", "first", limit=2))["n"] == 2
+    for name, model in (("quiz", "oracle"), ("quiz_ko", "orcale"), ("quiz_ko", "openai")):
+        with pytest.raises(UserError):
+            evaluate(name, model)
+
+
+@pytest.mark.parametrize("name", ["mine.py", "folder/mine.py"])
+def test_a_word_of_a_model_runs_no_code(name: str, work: Path) -> None:
+    """A path to a module file that lies in no port is not imported."""
+    path = work / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("from pathlib import Path\nPath('ran').touch()\n")
+    for dataset in (name, str(path)):
+        with pytest.raises(UserError, match="no finished port"):
+            ModelEvaluator()(dataset, "oracle")
+    assert not (work / "ran").exists()
+
+
 def test_settings_out_of_range() -> None:
     """No retry is legal; less than none, or packs of no row, are not."""
     assert DatasetTranslator(max_retries=0).max_retries == 0
@@ -213,176 +316,18 @@ def test_the_tools_in_an_agent_of_smolagents(work: Path) -> None:
     assert TOKEN not in shown
 
 
-# --- the agent's chain ------------------------------------------------------------------------
-
-
-def agent_of(*tools: Tool) -> DatasetTranslationAgent:
-    """Our agent with some tools of a user's."""
-    agent = DatasetTranslationAgent(openai_api_key=KEY, model=MODEL)
-    for tool in tools:
-        agent.add_tool(tool)
-    return agent
-
-
-class Note(Tool):  # type: ignore[misc]
-    """A user's own tool, which notes what it was called with."""
-
-    name = "note"
-    description = "Notes a path."
-    inputs = {"path": {"type": "string", "description": "A path."}}
-    output_type = "string"
-
-    def __init__(self, stage: str = "") -> None:
-        super().__init__()
-        self.stage = stage
-        self.seen: list[tuple[str, list[str]]] = []
-
-    def forward(self, path: str) -> str:
-        """Note the path, and what lies there."""
-        self.seen.append((path, sorted(p.name for p in Path(path).glob("*"))))
-        return path
-
-
-def test_the_chain_alone(work: Path) -> None:
-    """The agent ports by the four tools; its result reads as attributes and as a mapping."""
-    result = agent_of().process_dataset("quiz.jsonl")
-    assert result["module_path"] == result.module_path
-    assert result["rows"]["passed"] == len(ROWS)
-    assert result["url"] is None
-    assert holders(work) == []
-
-
-@pytest.mark.parametrize("stage", ["translate", "module", "push"])
-def test_a_tool_runs_after_its_stage(stage: str, work: Path) -> None:
-    """A tool with a stage runs once, after that stage, on the folder as it is then."""
-    note = Note(stage)
-    result = agent_of(note).process_dataset("quiz.jsonl")
-    ((path, files),) = note.seen
-    assert ("dataset.py" in files) == (stage != "translate")
-    assert {"data", "plan.yaml"} <= set(files)
-    assert (Path(path) == Path(result.path)) == (stage != "translate")
-
-
-def test_tools_of_all_stages_run_in_their_order() -> None:
-    """Tools run in the order of the stages, and at one stage in the order they were added."""
-    order: list[str] = []
-
-    class Ordered(Note):
-        def forward(self, path: str) -> str:
-            order.append(self.stage)
-            return path
-
-    agent_of(*(Ordered(s) for s in ("push", "module", "download", "translate"))).process_dataset(
-        "quiz.jsonl"
-    )
-    assert order == ["download", "translate", "module", "push"]
-
-
-@pytest.mark.parametrize("tool", [Note(), Note("before"), DatasetTranslator, "translate", None])
-def test_a_tool_without_a_place_is_refused(tool: Any) -> None:
-    """A tool that replaces no step and names no stage, or is no tool, is refused at once."""
-    with pytest.raises(UserError) as told:
-        agent_of().add_tool(tool)
-    assert told.value.hint
-
-
-def test_an_unknown_option_is_refused() -> None:
-    """A mistyped option of the agent or of a port is told beside what was meant."""
-    for misuse in (
-        lambda: DatasetTranslationAgent(modle="x"),
-        lambda: agent_of().process_dataset("quiz.jsonl", modle="x"),
-    ):
-        with pytest.raises(UserError, match="'model'"):
-            misuse()
-
-
-class OtherFile(DatasetDownloader):
-    """A user's downloader, which opens another file than it is told."""
-
-    def forward(
-        self,
-        dataset_name: str,
-        subset: str | None = None,
-        split: str | None = None,
-        revision: str | None = None,
-        target_lang: str | None = None,
-    ) -> str:
-        """The state of a port of the other file."""
-        Path("other.jsonl").write_text('{"question": "Who else?"}\n')
-        return str(super().forward("other.jsonl"))
-
-
-class Twice(DatasetTranslator):
-    """A user's translator, which notes that it ran."""
-
-    ran: list[str] = []
-
-    def forward(self, port: str, model: str | None = None) -> str:
-        """Note the port and translate it."""
-        self.ran.append(port)
-        return str(super().forward(port, model))
-
-
-@pytest.fixture
-def ran() -> list[str]:
-    """What `Twice` noted."""
-    Twice.ran.clear()
-    return Twice.ran
-
-
-def test_a_subclass_replaces_its_step(chat: ChatServer, ran: list[str], work: Path) -> None:
-    """A subclass with its own `forward` is the step, for what it is told and what it returns."""
-    result = agent_of(OtherFile(), Twice()).process_dataset("quiz.jsonl")
-    assert result.slug == "other_ko"
-    assert set(chat.sources()) == {"Who else?"}
-    assert len(ran) == 1
-    assert "other_ko" in ran[0]
-    assert result.rows["passed"] == 1
-    assert holders(work) == []
-
-
-def test_a_replaced_step_keeps_the_jobs_options(chat: ChatServer, ran: list[str]) -> None:
-    """What the caller asked for (limit, folder, model) holds in a chain with a replaced step."""
-    result = agent_of(Twice()).process_dataset("quiz.jsonl", limit=2, output_dir="elsewhere")
-    assert result.rows["total"] == 2
-    assert Path(result.path) == Path("elsewhere/quiz_ko").resolve()
-    assert chat.count() == 1
-
-
-def test_a_key_that_is_only_an_argument_reaches_a_replaced_step(
-    chat: ChatServer, ran: list[str], monkeypatch: pytest.MonkeyPatch, work: Path
-) -> None:
-    """A key given to the agent alone is used by every step, and still written nowhere."""
+def test_generate_module_takes_rows_in_any_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module for rows given as a list, as columns or as JSON is the same; no rows are said so."""
     monkeypatch.delenv("OPENAI_API_KEY")
-    chat.key = KEY
-    result = agent_of(Twice()).process_dataset("quiz.jsonl")
-    assert result.rows["passed"] == len(ROWS)
-    assert holders(work) == []
-
-
-def test_replacing_the_module_step() -> None:
-    """A user's module generator may do its own after the tested one."""
-
-    class Stamped(ModuleGenerator):
-        def forward(self, port: str) -> str:
-            path = str(super().forward(port))
-            Path(path).with_name("stamp").write_text("mine")
-            return path
-
-    result = agent_of(Stamped()).process_dataset("quiz.jsonl")
-    assert Path(result.path, "stamp").read_text() == "mine"
-    assert result.module_way == "template"
-
-
-def test_generate_module_takes_rows_in_any_shape() -> None:
-    """A module for rows given as a list, as columns or as JSON is the same; none is an error."""
     generator = ModuleGenerator()
     columns = {key: [row[key] for row in ROWS] for key in ROWS[0]}
     code = generator.generate_module({"name": "me/quiz", "sample_data": ROWS})
     for same in (columns, json.dumps(ROWS), json.dumps(columns)):
         assert generator.generate_module({"name": "me/quiz", "sample_data": same}) == code
     assert '@register_dataset("me__quiz_ko")' in code
-    wrong: list[Any] = [None, [], {}, "no JSON", [1], "[]"]
-    for bad in wrong:
-        with pytest.raises(UserError, match="sample_data"):
-            generator.generate_module({"name": "x", "sample_data": bad})
+    none: list[Any] = [None, [], {}, "no JSON", "[]", "..."]
+    for nothing in none:
+        code = generator.generate_module({"name": "x", "sample_data": nothing})
+        assert "Assumed, as no rows were given" in code
+    with pytest.raises(UserError, match="sample_data"):
+        generator.generate_module({"name": "x", "sample_data": [1]})

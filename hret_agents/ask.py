@@ -1,0 +1,269 @@
+"""One question to a chat model, paid once: the reply is kept before it is used.
+
+For what is asked beside the translation: the module writer and `--plan-model`. Replies lie in
+`HRET_HOME/asked`, a file each, by the hash of model, messages and parameters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hret_agents.job import PortJob
+from hret_agents.money import Budget, cost
+from hret_agents.translate.chat import LIMITS, PATH, is_about
+from hret_agents.translators import Choice
+from llm_eval import settings
+from llm_eval.aio import run_sync
+from llm_eval.dataset.ports import write_atomically
+from llm_eval.errors import RETRYABLE, BackendError, Unknown, UserError
+from llm_eval.models import MODELS
+from llm_eval.models.openai import endpoint_of, reply_text
+from llm_eval.models.transport import Transport
+from llm_eval.records import Usage
+from llm_eval.secret import Secret
+
+Message = Mapping[str, str]
+PARAMETERS: Mapping[str, Any] = {"temperature": 0}
+LONGEST = 8_000  # tokens of a reply under a budget, so that its worst case is known
+_AT_MOST = re.compile(r"at most (\d+)")
+_AGAIN = "run the same command again: nothing is paid twice"
+
+
+class Asker:
+    """Asks a chat model behind an OpenAI-compatible endpoint.
+
+    Args:
+        model: `NAME` or `openai:NAME`.
+        api_base, api_key: default to the settings.
+        max_retries: further attempts of a request that failed in transport.
+        max_cost: USD that this run may spend, of which `spent` are gone.
+
+    Raises:
+        UserError: no key, a name that is no model's, or a budget for a model of unknown price.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        api_base: str | None = None,
+        api_key: str | Secret | None = None,
+        max_retries: int | None = None,
+        rpm: float | None = None,
+        tpm: float | None = None,
+        max_cost: float | None = None,
+        spent: float = 0.0,
+    ) -> None:
+        self.model = model_name(model)
+        self.usage = Usage()
+        self._endpoint = endpoint_of(
+            api_base=api_base, api_key=api_key, max_retries=max_retries, rpm=rpm, tpm=tpm
+        )
+        self._max_cost, self._spent = max_cost, spent
+        self._budget = None
+        if max_cost is not None:
+            self._budget = Budget(self.model, max(0.0, max_cost - spent))
+        self._optional = dict(PARAMETERS)
+        self._limits, self._longest = list(LIMITS), LONGEST
+
+    @property
+    def cost(self) -> float | None:
+        """USD spent by this asker; None where the model's price is unknown."""
+        return cost(self.model, self.usage) if self.usage.requests else 0.0
+
+    def scrub(self, text: str) -> str:
+        """`text` without the key, should it occur."""
+        key = self._endpoint.api_key
+        return key.scrub(text) if key else text
+
+    def check(self) -> None:
+        """Does the endpoint answer, and take the key? Costs nothing."""
+        run_sync(self._checked())
+
+    def ask(self, messages: Sequence[Message]) -> str:
+        """The reply to `messages`; the kept one if they were asked before.
+
+        Raises:
+            BackendError: the model refused, was cut short, or said nothing: asking again is no use.
+            UserError: it could not be asked, or the budget has no room for it.
+        """
+        messages = [{key: _text(value) for key, value in m.items()} for m in messages]
+        path = kept_at(self.model, messages)
+        record = _kept(path)
+        if record is None or (_cut_by_us(record) and not self._budget):
+            record = run_sync(self._asked(messages))
+            write_atomically(path, json.dumps(record))
+        return _said(record)
+
+    async def _checked(self) -> None:
+        transport = Transport(self._endpoint)
+        try:
+            await transport.check(self.model)
+        finally:
+            await transport.close()
+
+    async def _asked(self, messages: Sequence[Message]) -> dict[str, Any]:
+        """The record of a reply, a refusal among them."""
+        transport = Transport(self._endpoint)
+        try:
+            body = await self._send(transport, messages)
+            text, finish = reply_text(body)
+            failure = None
+        except BackendError as e:
+            if e.kind in RETRYABLE:
+                raise UserError(f"{self.model}: {e.message}", hint=_AGAIN) from None
+            if not transport.usage.requests:  # it was refused before it cost anything
+                raise
+            text, finish, failure = "", None, [e.kind, e.message]
+        finally:
+            self.usage += transport.usage
+            await transport.close()
+        limit = self._longest if self._budget else None
+        record = {"model": self.model, "text": text, "finish": finish, "limit": limit}
+        return record | {"failure": failure}
+
+    async def _send(self, transport: Transport, messages: Sequence[Message]) -> Mapping[str, Any]:
+        """Send; a parameter that this server refuses is left out."""
+        while True:
+            more = dict(self._optional)
+            if self._budget:
+                more[self._limits[0]] = self._longest
+            payload = {"model": self.model, "messages": list(messages), **more}
+            try:
+                if self._budget is None:
+                    return await transport.post(PATH, payload)
+                return await self._within(self._budget, transport, payload)
+            except BackendError as e:
+                refused = next((p for p in more if is_about(e, p)), None)
+                if refused is None:
+                    raise
+                if self._optional.pop(refused, None) is None:
+                    self._limit_refused(e)
+
+    async def _within(
+        self, budget: Budget, transport: Transport, payload: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Send what there is money for at its worst: every byte a token, the longest reply."""
+        size = len(json.dumps(payload, ensure_ascii=False).encode())
+        worst = Usage(1, size, self._longest)
+        if not budget.reserve(worst):
+            spent = self._spent + budget.spent
+            raise UserError(
+                f"{spent:.4f} USD are spent, and asking {self.model} might exceed "
+                f"--max-cost {self._max_cost:g}",
+                hint="raise --max-cost, or do without this model: nothing is paid twice",
+            )
+        budget.settle(worst, Usage())
+        async with budget.reserved(worst) as reserved:
+            body = await transport.post(PATH, payload, lost=reserved.lost)
+            reserved.told(Usage.of(body))
+            return body
+
+    def _limit_refused(self, error: BackendError) -> None:
+        most = _AT_MOST.search(error.message)
+        if most and int(most[1]) < self._longest:
+            self._longest = int(most[1])
+        elif len(self._limits) > 1:
+            self._limits.pop(0)
+        else:
+            raise UserError(
+                "the server takes no limit on a reply's length, so --max-cost cannot be kept: "
+                f"{error.message}",
+                hint="leave --max-cost out",
+            )
+
+
+def model_name(model: str) -> str:
+    """The model that `NAME` or `openai:NAME` means; a backend's name is `Unknown`."""
+    name, _, rest = model.partition(":")
+    if name == "openai" and rest:
+        return rest
+    others = ("", "openai", "memory", "vllm", "huggingface", "litellm")
+    if name.strip() in others or name in MODELS:
+        raise Unknown(
+            "model to ask", model, ["openai:NAME"], hint="NAME or openai:NAME, of a chat model"
+        )
+    return model
+
+
+def asker_of(job: PortJob, model: str, spent: float | None = 0.0) -> Asker:
+    """An asker for a job, of whose `max_cost` so many USD are spent already."""
+    return Asker(
+        model,
+        api_base=job.api_base,
+        api_key=job.api_key,
+        max_retries=job.max_retries,
+        rpm=job.rpm,
+        tpm=job.tpm,
+        max_cost=job.max_cost,
+        spent=spent or 0.0,
+    )
+
+
+def models_asked(job: PortJob) -> dict[str, str]:
+    """The models that a job asks besides its translator: "plan" and "module" to a name.
+
+    Raises:
+        UserError: one is no model's name, or its number of repairs is none.
+    """
+    if job.module_repairs < 0:
+        raise UserError(
+            f"--module-repairs {job.module_repairs} is less than 0", hint="0 is one try"
+        )
+    named = {"plan": job.plan_model, "module": job.module_model}
+    return {what: model_name(model) for what, model in named.items() if model is not None}
+
+
+def may_ask(job: PortJob) -> None:
+    """A `UserError` now if a model that the job asks besides its translator cannot be asked."""
+    for model in models_asked(job).values():
+        asker_of(job, model).check()
+
+
+def module_model(job: PortJob, choice: Choice | None) -> str | None:
+    """Who writes the module: the job's module model; for a guide prompt else the translator."""
+    if job.module_model is not None:
+        return model_name(job.module_model)
+    if job.guide_prompt and choice is not None and choice.backend == "openai":
+        return choice.model
+    return None
+
+
+def kept_at(model: str, messages: Sequence[Message]) -> Path:
+    """Where the reply of `model` to `messages` is kept."""
+    question = {"model": model, "messages": list(messages), "parameters": dict(PARAMETERS)}
+    text = json.dumps(question, ensure_ascii=False, sort_keys=True)
+    digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+    return settings.home() / "asked" / f"{digest}.json"
+
+
+def _text(value: str) -> str:
+    """`value` as it can be sent: half a surrogate pair, which a reply may hold, cannot."""
+    return value.encode("utf-8", "replace").decode()
+
+
+def _kept(path: Path) -> dict[str, Any] | None:
+    try:
+        record = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    fields = {"text", "finish", "limit", "failure"}
+    return record if isinstance(record, dict) and fields <= record.keys() else None
+
+
+def _cut_by_us(record: Mapping[str, Any]) -> bool:
+    return record["finish"] == "length" and record["limit"] is not None
+
+
+def _said(record: Mapping[str, Any]) -> str:
+    if record["failure"]:
+        kind, message = record["failure"]
+        raise BackendError(message, kind=kind)
+    if record["finish"] == "length":
+        raise BackendError("the reply was cut at its length limit", kind="length")
+    return str(record["text"])
