@@ -76,7 +76,7 @@ class QuizKo(BaseDataset):
             data = load_dataset(REPO, subset, split=self.split)
         else:
             raise FileNotFoundError(f"no data of split {self.split!r} in {folder}")
-        return list(data)
+        return data.to_list()
 
     def load(self) -> List[Dict[str, Any]]:
         """Every row as {"input", "reference", ...}."""
@@ -130,18 +130,21 @@ class QuizKo(BaseDataset):
     @staticmethod
     def choices(row: Dict[str, Any]) -> List[str]:
         """The choices of a row, in order."""
-        listed = row["선택지"]["text"] or []
-        return [str(choice) for choice in listed]
+        listed = (row["선택지"] or {}).get("text") or []
+        return ["" if choice is None else str(choice) for choice in listed]
 
     def answer(self, row: Dict[str, Any]) -> Optional[str]:
         """The letter of the right choice; None where the row names none."""
-        gold = row["정답"]
         letters = LETTERS[: len(self.choices(row))]
-        place = -1
-        labels = row["선택지"]["label"] or []
-        if str(gold) in map(str, labels):
-            place = list(map(str, labels)).index(str(gold))
+        place = self.place(row)
         return letters[place] if 0 <= place < len(letters) else None
+
+    def place(self, row: Dict[str, Any]) -> int:
+        """Which of the choices is right, counted from 0; -1 where the row names none."""
+        gold = row["정답"]
+        labels = (row["선택지"] or {}).get("label") or []
+        known = [str(label) for label in labels]
+        return known.index(str(gold)) if str(gold) in known else -1
 
     def evaluate_prediction(
         self, index: int, prediction: str

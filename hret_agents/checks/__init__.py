@@ -86,7 +86,8 @@ def check_unit(
             found.append(Finding(check, gate if check in GATES else "flag", segment.path, said))
         if terms and (said := glossary(segment.core, text, terms)):
             if not rules.ignores("glossary", segment.path):
-                found.append(Finding("glossary", "flag", segment.path, said))
+                locked = place in settled
+                found.append(Finding("glossary", "flag", segment.path, said, locked))
     found += _between_choices(unit, texts, rules, settled)
     return [*found, *_answers_in_context(unit, texts, rules.span)] if rules.span else found
 

@@ -22,12 +22,16 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check that spoke: which, how grave, where, and a sentence that helps."""
+    """One check that spoke: which, how grave, where, and a sentence that helps.
+
+    `settled`: of a text that a person has locked, so that no model can mend it.
+    """
 
     check: str
     severity: Severity
     path: str
     message: str
+    settled: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dict."""

@@ -11,11 +11,11 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from hret_agents.plan.records import EACH, Plan
 from hret_agents.plan.schema import leaves_of
+from hret_agents.source import Source
 from llm_eval import prompts
 from llm_eval.dataset.base import BaseDataset
 from llm_eval.dataset.gold import ASSISTANTS, cells
@@ -92,7 +92,7 @@ def schema_text(features: Any, plan: Plan, rows: Sequence[Row]) -> str:
 
     Args:
         features: the source's `datasets.Features`; plan: its roles and new names of columns.
-        rows: some rows of the port, with the new names.
+        rows: some rows, with the new names.
     """
     lines = []
     for leaf in leaves_of(features):
@@ -140,17 +140,18 @@ def _shown(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=lambda v: f"<{type(v).__name__}>")
 
 
-def first_rows(files: Iterable[Path], most: int = ROWS) -> list[dict[str, Any]]:
-    """The first rows of some parquet files."""
-    import pyarrow.parquet as pq
+def first_rows(source: Source, plan: Plan, most: int = ROWS) -> list[dict[str, Any]]:
+    """The first rows of the source, their columns named as in the port.
 
+    Not the port's own rows: a correction of one would make the same question another one, and be
+    paid for.
+    """
     rows: list[dict[str, Any]] = []
-    for path in files:
-        for batch in pq.ParquetFile(path).iter_batches(most):
-            rows += batch.to_pylist()
-            if len(rows) >= most:
-                return rows[:most]
-    return rows
+    for _, _, data in source.parts:
+        rows += data.with_format("arrow")[: most - len(rows)].to_pylist() if len(data) else []
+        if len(rows) >= most:
+            break
+    return [{plan.names.get(name, name): v for name, v in row.items()} for row in rows]
 
 
 def base_class_definition() -> str:

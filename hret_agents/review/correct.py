@@ -25,7 +25,7 @@ from hret_agents.review.rows import Part, Row, parts_of, rows_of, source_rows
 from hret_agents.review.shards import rewrite
 from hret_agents.steps.prepare import locked
 from hret_agents.steps.state import Port, Splits
-from hret_agents.steps.write import _in_place, _verify
+from hret_agents.steps.write import put_in_place, verify_split
 from hret_agents.translate.audit import audit
 from hret_agents.translate.memory import Memory
 from hret_agents.translate.write import Notes
@@ -99,7 +99,7 @@ def import_file(found: ports.Port, file: Path, source: Path | None = None) -> Co
             except BaseException:
                 shutil.rmtree(port.work, ignore_errors=True)
                 raise
-        _in_place(port)
+        put_in_place(port)
     return Corrected(
         texts=len(corrections),
         rows=sum(map(len, changes.rows.values())),
@@ -228,7 +228,7 @@ def _verified(port: Port, manifest: Manifest, subset: str, split: str) -> None:
     if not record.passed:
         return
     if manifest.module_way == "template":
-        _verify(port, manifest.module, subset, split, record)
+        verify_split(port, manifest.module, subset, split, record)
         return
     files = [port.work / "data" / subset / name for name in sorted(record.files)]
     part = subset, split, record.passed, expectations(files, manifest.module)

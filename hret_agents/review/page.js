@@ -12,7 +12,7 @@
       keys: "j / k: 다음 / 이전 행", gate: "필수", flag: "경고", place: "번째",
       names: {
         source: "데이터셋", revision: "리비전", licence: "라이선스", languages: "언어", translator: "번역기",
-        prompt: "프롬프트", module: "모듈 생성 방식", repo: "저장소", cost: "비용",
+        prompt: "프롬프트", module: "모듈 생성 방식", cost: "비용",
       },
     },
     en: {
@@ -26,7 +26,7 @@
       keys: "j / k: next / previous row", gate: "gate", flag: "flag", place: "no.",
       names: {
         source: "Dataset", revision: "Revision", licence: "Licence", languages: "Languages", translator: "Translator",
-        prompt: "Prompt", module: "Way of the module", repo: "Repository", cost: "Cost",
+        prompt: "Prompt", module: "Way of the module", cost: "Cost",
       },
     },
   };

@@ -135,7 +135,6 @@ def _facts(
             "translator": manifest.translator if manifest else port.paid_model,
             "prompt": manifest.prompt_version if manifest else port.prompt_version,
             "module": manifest.module_way if manifest else None,
-            "repo": manifest.repo if manifest else port.repo,
         },
     }  # fmt: skip
 

@@ -45,8 +45,8 @@ def by_model(
     try:
         written = author(
             asker,
-            _prompt(port, spec, splits),
-            lambda code: _reason(port, spec, splits, code),
+            _prompt(port, spec),
+            lambda code: reason_against(port, spec, splits, code),
             listener,
             spec=spec,
             repairs=port.job.module_repairs,
@@ -59,8 +59,8 @@ def by_model(
     return port, written
 
 
-def _prompt(port: Port, spec: ModuleSpec, splits: Splits) -> str:
-    rows = first_rows(f for s, by in splits.items() for t in by for f in _files(port, splits, s, t))
+def _prompt(port: Port, spec: ModuleSpec) -> str:
+    rows = first_rows(port.source, port.plan)
     facts = Facts(
         name=port.source.name,
         schema=schema_text(port.source.features, port.plan, rows),
@@ -74,7 +74,7 @@ def _files(port: Port, splits: Splits, subset: str, split: str) -> list[Path]:
     return [port.work / "data" / subset / name for name in sorted(splits[subset][split].files)]
 
 
-def _reason(port: Port, spec: ModuleSpec, splits: Splits, code: str) -> str:
+def reason_against(port: Port, spec: ModuleSpec, splits: Splits, code: str) -> str:
     """Why a module does not hold: on some row of a split, made without naming one, or apart from
     its data; empty when it does."""
     module = port.work / MODULE

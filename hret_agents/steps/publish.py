@@ -16,10 +16,10 @@ from hret_agents.module.author import TEMPLATE, with_repo
 from hret_agents.plan.records import Plan, read_plan
 from hret_agents.source import Source
 from hret_agents.spent import spent
-from hret_agents.steps.by_model import _reason
+from hret_agents.steps.by_model import reason_against
 from hret_agents.steps.prepare import WORK, locked
 from hret_agents.steps.state import Port
-from hret_agents.steps.write import _in_place, _verify
+from hret_agents.steps.write import put_in_place, verify_split
 from llm_eval.dataset import load_datasets, ports
 from llm_eval.dataset.render import render
 from llm_eval.dataset.spec import MANIFEST, MODULE, Manifest, ModuleSpec, read_manifest, sha256_of
@@ -113,7 +113,7 @@ def renamed(
     manifest = replace(manifest, repo=repo, module=spec, module_sha256=sha)
     (port.work / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     (port.work / hub.CARD).write_text(card(manifest, port.plan), encoding="utf-8")
-    _in_place(port)
+    put_in_place(port)
     return manifest
 
 
@@ -125,10 +125,10 @@ def _verified(port: Port, spec: ModuleSpec, manifest: Manifest) -> str:
         module.write_text(code, encoding="utf-8")
         for subset, by_split in manifest.splits.items():
             for split, record in by_split.items():
-                _verify(port, spec, subset, split, record)
+                verify_split(port, spec, subset, split, record)
         return code
     code, reason = with_repo(module.read_text("utf-8"), port.repo)
-    if reason := reason or _reason(port, spec, manifest.splits, code):
+    if reason := reason or reason_against(port, spec, manifest.splits, code):
         raise UserError(
             f"{port.folder / MODULE}, written by {manifest.module_way}, does not hold: {reason}",
             hint=f"port it again with --push --repo-id {port.repo}",

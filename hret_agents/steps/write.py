@@ -78,7 +78,7 @@ def write_module(port: Port, listener: Listener) -> Port:
     (port.work / "README.md").write_text(card(manifest, port.plan), encoding="utf-8")
     port = replace(port, manifest=manifest)
     write_report(port)
-    return _in_place(port)
+    return put_in_place(port)
 
 
 def _written(
@@ -93,11 +93,13 @@ def _written(
         listener(Stage("module", "verifying the template's"))
         for subset, by_split in splits.items():
             for split, record in by_split.items():
-                _verify(port, spec, subset, split, record)
+                verify_split(port, spec, subset, split, record)
     return port, written
 
 
-def _verify(port: Port, spec: ModuleSpec, subset: str, split: str, record: SplitRecord) -> None:
+def verify_split(
+    port: Port, spec: ModuleSpec, subset: str, split: str, record: SplitRecord
+) -> None:
     """Run the module on a split. One of several files is verified a file at a time, beside a copy
     of the module: a module may hold all its rows in memory.
 
@@ -143,7 +145,7 @@ def _files(folder: Path, subset: str, names: dict[str, str]) -> list[Path]:
     return [folder / "data" / subset / name for name in sorted(names)]
 
 
-def _in_place(port: Port) -> Port:
+def put_in_place(port: Port) -> Port:
     """The finished work folder takes the place of what was there, in one move."""
     for path in _others(port):
         target = port.work / path.relative_to(port.folder)

@@ -81,4 +81,5 @@ class Judge:
 
 def soft_faults(outcome: Outcome) -> str:
     """What is to be mended in texts that would do."""
-    return "; ".join(f"{f.path}: {f.message}" for f in outcome.findings if f.check in SOFT)
+    found = (f for f in outcome.findings if f.check in SOFT and not f.settled)
+    return "; ".join(f"{f.path}: {f.message}" for f in found)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +21,7 @@ from hret_agents.module.guide import (
 )
 from hret_agents.module.spec import spec_of
 from hret_agents.plan.infer import infer_plan
+from hret_agents.source import Source
 from llm_eval.dataset.base import BaseDataset
 from llm_eval.dataset.render import cell
 from llm_eval.dataset.spec import ModuleSpec
@@ -175,9 +174,13 @@ def test_the_base_class_is_the_real_one() -> None:
     assert str(BaseDataset.get_prompt.__doc__) in said
 
 
-def test_the_first_rows_come_from_all_files(tmp_path: Path) -> None:
-    """Five, over the borders of files."""
-    for i, part in enumerate((ROWS[:2], ROWS[2:4], ROWS[4:])):
-        Dataset.from_list(part).to_parquet(tmp_path / f"{i}.parquet")
-    found = first_rows(sorted(tmp_path.glob("*.parquet")))
-    assert json.dumps(found) == json.dumps(ROWS[:5])
+def test_the_first_rows_come_from_all_splits() -> None:
+    """Five, over the borders of splits, named as in the port, and none from an empty split."""
+    parts = {"none": ROWS[:0], "a": ROWS[:2], "b": ROWS[2:4], "c": ROWS[4:]}
+    data = {split: Dataset.from_list(part) for split, part in parts.items()}
+    source = Source(name="s", stem="s", revision=None, licence=None, features={}, data={"x": data})
+    plan = infer_plan(data["a"].features, ROWS, source="s", target_lang="ko")
+    plan = replace(plan, names={next(iter(ROWS[0])): "새 이름"})
+    found = first_rows(source, plan)
+    assert [list(row) for row in found] == [["새 이름", *list(ROWS[0])[1:]]] * 5
+    assert [list(row.values()) for row in found] == [list(row.values()) for row in ROWS[:5]]
