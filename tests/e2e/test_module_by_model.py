@@ -15,10 +15,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import ROOT
-from tests.e2e.scenario import Machine
+from tests.e2e.scenario import Machine, has_hangul
 from tests.fakes.chat import ChatServer
 from tests.fakes.chat_module import BAD, GOOD, changed, fenced, scripted
 from tests.fakes.hub import HubServer
@@ -319,3 +320,24 @@ module_code = module_generator.generate_module(
 
 print(module_code)
 '''
+
+
+def test_the_steps_of_a_conversion(machine: Machine, chat: ChatServer) -> None:
+    """Spec 000, §3.4: opened; five rows as a Markdown table; column names and cells translated;
+    the module asked for; saved here (a push is tested above)."""
+    chat.answer = scripted(fenced(GOOD))
+    result = machine.ported(*PORT)
+    ((question,),) = asked(chat)
+    lines = question["content"].splitlines()
+    (head,) = [n for n, line in enumerate(lines) if line == "| 질문 | 선택지 | 정답 |"]
+    rows = [line for line in lines[head + 2 :] if line.startswith("|")]
+    assert lines[head + 1] == "| --- | --- | --- |"
+    assert rows == [
+        f'| {row["question"]} | ["one", "two", "three"] | {row["answer"]} |' for row in ROWS[:5]
+    ]
+    (data,) = Path(result["data_path"]).rglob("*.parquet")
+    port = pq.read_table(data).to_pylist()
+    assert list(port[0]) == ["질문", "선택지", "정답"]
+    assert all(has_hangul(row["질문"]) for row in port)
+    assert Path(result["module_path"]).is_file()
+    assert result["module_way"] == "model:gpt-4o"
