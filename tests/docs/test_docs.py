@@ -14,15 +14,26 @@ import hret
 import hret_agents
 import llm_eval
 from tests.conftest import ROOT, Cli
-from tests.fakes.chat import ChatServer
+from tests.docs.pages import (
+    PAGES,
+    PAIRS,
+    READMES,
+    blocks,
+    child,
+    lines,
+    prose_of,
+    shape_of,
+    text_of,
+)
+from tests.fakes.agent_script import LAST, AgentServer, answered, ported
+from tests.fakes.hub import HubServer
 
-READMES = ("README.md", "README.ko.md")
-CHECKS = ("docs/checks.md", "docs/checks.ko.md")
-PAGES = (*READMES, *CHECKS, "CONTRIBUTING.md", "docs/architecture.md")
-MEMORY = ("stats", "export", "import", "gc")
-COMMANDS = (("port",), ("eval",), *(("memory", name) for name in MEMORY))
+GROUPS = {"memory": ("stats", "export", "import", "gc"), "review": ("open", "export", "import")}
+COMMANDS = (
+    *(("port",), ("eval",), ("push",)),
+    *((group, name) for group, names in GROUPS.items() for name in names),
+)
 FOREIGN = ("--max-num-seqs",)  # vLLM's
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MODULES = [
     name
     for package in (hret, hret_agents, llm_eval)
@@ -31,57 +42,95 @@ MODULES = [
 ]
 
 
-def blocks(page: str, language: str) -> list[str]:
-    """The code blocks of a page in one language."""
-    return [m[2] for m in BLOCK.finditer((ROOT / page).read_text("utf-8")) if m[1] == language]
-
-
 @pytest.mark.parametrize("page", READMES)
-def test_the_python_of_a_readme_runs(page: str, chat: ChatServer, cli: Cli, work: Path) -> None:
+def test_the_python_of_a_readme_runs(page: str, hub: HubServer, cli: Cli, work: Path) -> None:
     """Every Python block, in order, in one folder; only the server's address is another."""
-    chat.answer = lambda messages: "정답: A"
     code = blocks(page, "python")
-    assert len(code) == 3
+    assert len(code) == 4
     assert cli("port", "--dataset", "sample").returncode == 0
-    for block in code:
-        (work / "block.py").write_text(block.replace("http://localhost:8000/v1", chat.url), "utf-8")
-        import sys
-
-        done = cli("block.py", command=(sys.executable,))
-        assert done.returncode == 0, done.stderr
+    rows = '{"question": "How many are left?", "choices": ["one", "two"], "answer": 1}\n'
+    hub.put("OWNER/NAME", {"README.md": b"---\nlicense: mit\n---\n", "test.jsonl": rows.encode()})
+    said = []
+    with AgentServer() as server:
+        server.answer = lambda messages: "정답: A"
+        server.plays(
+            *ported("OWNER/NAME", translator="gpt-4o-mini", register="formal"),
+            ("model_evaluator", {"dataset": LAST, "model": "oracle"}),
+            answered("Done."),
+        )
+        keys = {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "sk-test"}
+        for block in code:
+            told = keys | {"HF_ENDPOINT": hub.url} if "agent.run(" in block else {}
+            block = block.replace("http://localhost:8000/v1", server.url)
+            said.append(child(block, cli, told, work))
+        assert not server.turns
+    assert said[1].split("\n")[0] == (
+        "OWNER__NAME_ko: 1 of 1 rows passed, module verified (template). "
+        "oracle on OWNER__NAME_ko: accuracy 1.0, n 1."
+    )
     assert (work / "result.json").is_file()
 
 
-@pytest.mark.parametrize("page", READMES)
-def test_every_flag_of_a_readme_exists(page: str, cli: Cli) -> None:
-    """A flag that a page names exists, and all of the port's stand in the page."""
-    text = (ROOT / page).read_text("utf-8")
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z_-]*[a-z]", text))
-    port, *others = (cli(*command, "--help").stdout for command in COMMANDS)
-    there = set(re.findall(r"--[a-z][a-z-]*[a-z]", port + "".join(others)))
-    assert named <= there | {"--output_file", *FOREIGN}
-    assert set(re.findall(r"--[a-z][a-z-]*[a-z]", port)) - {"--help", "--dataset"} <= named
+@pytest.mark.parametrize("page", [page for pair in PAIRS for page in pair])
+def test_every_flag_of_a_page_exists(page: str, flags: dict[str, set[str]]) -> None:
+    """A flag that a page names exists; all of the port's stand in the README."""
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z_-]*[a-z]", text_of(page)))
+    assert named <= set().union(*flags.values(), {"--output_file"}, FOREIGN)
+    if page in READMES:
+        assert flags["port"] - {"--help", "--dataset"} <= named
 
 
-def test_both_readmes_have_the_same_shape() -> None:
-    """The Korean page holds the same headings' levels, the same commands and the same code."""
-    shapes, code, flags = [], [], []
-    for page in READMES:
-        text = (ROOT / page).read_text("utf-8")
-        prose = BLOCK.sub("", text)
-        shapes.append([len(m) for m in re.findall(r"^(#+) ", prose, re.MULTILINE)])
-        lines = [b for language in ("bash", "yaml", "csv", "json") for b in blocks(page, language)]
-        code.append([re.split("  +#", line)[0] for b in lines for line in b.splitlines()])
+@pytest.fixture(scope="module")
+def flags() -> dict[str, set[str]]:
+    """The flags of each command, by its name."""
+    from typer.testing import CliRunner
+
+    from hret.cli import app
+
+    found = {}
+    for command in COMMANDS:
+        said = CliRunner().invoke(app, [*command, "--help"]).output
+        found[" ".join(command)] = set(re.findall(r"--[a-z][a-z-]*[a-z]", said))
+    return found
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair[0])
+def test_both_languages_have_the_same_shape(pair: tuple[str, str]) -> None:
+    """The Korean page holds the same headings' levels, tables, commands, code and flags."""
+    shapes = []
+    for page in pair:
+        prose = prose_of(page)
         rows = re.findall(r"^\| (`--[^|]*) \|", prose, re.MULTILINE)
-        flags.append([re.findall(r"--[a-z-]+", row) for row in rows])
+        plain = ("yaml", "csv", "json", "text", "console")
+        shapes.append(
+            {
+                "headings": [len(m) for m in re.findall(r"^(#+) ", prose, re.MULTILINE)],
+                "lists": len(re.findall(r"^- ", prose, re.MULTILINE)),
+                "tables": len(re.findall(r"^\|", prose, re.MULTILINE)),
+                "flags": [re.findall(r"--[a-z-]+", row) for row in rows],
+                "commands": [re.split("  +#|^#", line)[0] for line in lines(page)],
+                "data": [
+                    re.split("  +#", line)[0]
+                    for kind in plain
+                    for block in blocks(page, kind)
+                    for line in block.splitlines()
+                ],
+                "python": [shape_of(block) for block in blocks(page, "python")],
+            }
+        )
     assert shapes[0] == shapes[1]
-    assert code[0] == code[1]
-    assert flags[0] == flags[1]
+
+
+@pytest.mark.parametrize("pair", PAIRS[1:-1], ids=lambda pair: pair[0])
+def test_both_languages_name_the_same_things(pair: tuple[str, str]) -> None:
+    """What stands in code marks is alike."""
+    english, korean = (set(re.findall(r"`[^`\n]+`", prose_of(page))) for page in pair)
+    assert english == korean
 
 
 def test_the_table_of_flags_is_whole(cli: Cli) -> None:
     """Every flag of `hret port` stands in the table, once."""
-    rows = re.findall(r"^\| (`--[^|]*) \|", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
+    rows = re.findall(r"^\| (`--[^|]*) \|", text_of("README.md"), re.MULTILINE)
     shown = [flag for row in rows for flag in re.findall(r"--[a-z-]+", row)]
     there = set(re.findall(r"^ *(--[a-z-]+)", cli("port", "--help").stdout, re.MULTILINE))
     assert len(there) > 25
@@ -109,27 +158,37 @@ def test_there_are_doctests() -> None:
     assert sum(tried) >= 50
 
 
-def test_no_page_names_a_missing_file() -> None:
-    """Every relative link of a page leads somewhere."""
-    for page in PAGES:
-        for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text("utf-8")):
-            assert ((ROOT / page).parent / target).exists(), f"{page}: {target}"
-
-
-@pytest.mark.parametrize("page", READMES)
-def test_no_page_names_a_missing_heading(page: str) -> None:
-    """Every link within a page leads to a heading of it."""
-    text = (ROOT / page).read_text("utf-8")
-    heads = re.findall(r"^#+ (.+)$", BLOCK.sub("", text), re.MULTILINE)
-    anchors = {re.sub(r"[^\w -]", "", head).lower().replace(" ", "-") for head in heads}
-    links = re.findall(r"\]\(#([^)]+)\)", text)
+@pytest.mark.parametrize("page", PAGES)
+def test_no_page_names_a_missing_place(page: str) -> None:
+    """Every relative link of a page leads to a file, and to a heading of it."""
+    links = re.findall(r"\]\(([^):]+)\)", text_of(page))
+    for link in links:
+        name, _, heading = link.partition("#")
+        target = (ROOT / page).parent / name if name else ROOT / page
+        assert target.exists(), link
+        if heading:
+            assert heading in anchors(str(target.resolve().relative_to(ROOT))), link
     assert links
-    assert set(links) <= anchors
+
+
+def anchors(page: str) -> set[str]:
+    """What a link to a heading of a page may be."""
+    heads = re.findall(r"^#+ (.+)$", prose_of(page), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", head).lower().replace(" ", "-") for head in heads}
+
+
+def test_a_readme_is_for_newcomers() -> None:
+    """What only some need stands on other pages. The schemas that it counts are there."""
+    for page in READMES:
+        text = text_of(page)
+        assert len(text.splitlines()) < 380
+        counts = re.findall(r"\d+(?= schemas)|(?<=스키마 )\d+", text.replace("\n  ", " "))
+        assert counts == [str(len(list((ROOT / "tests/schemas").glob("*.yaml"))))]
 
 
 def test_the_architecture_names_every_module() -> None:
     """The rooms are the ones there are: no module of theirs is left out."""
-    page = (ROOT / "docs/architecture.md").read_text("utf-8")
+    page = text_of("docs/architecture.md")
     rooms = set(re.findall(r"\w+", page.split("```")[1]))
     for package in ("hret/cli", "hret_agents", "llm_eval"):
         for path in (ROOT / package).rglob("*.py"):

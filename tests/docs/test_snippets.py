@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import shutil
-import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from tests.conftest import ROOT, Cli
-from tests.docs.test_docs import blocks
+from tests.conftest import Cli
+from tests.docs.pages import blocks, commands, ran
 from tests.fakes.chat import ChatServer
 from tests.fakes.hub import HubServer
 
@@ -57,13 +55,6 @@ def _yaml(mark: str) -> str:
     return next(block for block in blocks(README, "yaml") if mark in block)
 
 
-def commands() -> list[list[str]]:
-    """The commands of `hret` and of our scripts, split into words."""
-    lines = "".join(blocks(README, "bash")).splitlines()
-    ours = [line for line in lines if line.startswith(("hret ", "python "))]
-    return [shlex.split(line, comments=True) for line in ours]
-
-
 def test_every_command_works_as_printed(
     env: dict[str, str], chat: ChatServer, cli: Cli, work: Path, environment: dict[str, str]
 ) -> None:
@@ -72,19 +63,16 @@ def test_every_command_works_as_printed(
     home = Path(environment["HRET_HOME"])
     assert cli("port", "--dataset", "sample").returncode == 0
     done = []
-    for words in commands():
+    for words in commands(README):
         if words[1] == "port" or words[1].startswith("src/"):
             shutil.rmtree(home / "finished", ignore_errors=True)
             for file in home.glob("memory.sqlite*"):
                 file.unlink()
-        words = [chat.url if "localhost:8000" in word else word for word in words]
-        words += ["--yes"] if words[1:3] == ["datasets", "rm"] else []  # it asks
-        script = [str(ROOT / words[1])] if words[0] == "python" else ["-m", "hret", words[1]]
-        run = cli(*words[2:], env=env, command=(sys.executable, *script))
-        assert run.returncode == 0, f"{words}\n{run.stdout}\n{run.stderr}"
+        ran([chat.url if "localhost:8000" in word else word for word in words], cli, env, work)
         done.append(words[1])
-    assert done.count("port") >= 8
+    assert done.count("port") >= 9
     assert done.count("memory") == 8
+    assert done.count("review") == 3
 
 
 def test_a_correction_costs_no_request(
