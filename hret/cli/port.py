@@ -256,7 +256,7 @@ def _show(result: PortResult) -> None:
     tokens = result.usage["prompt_tokens"] + result.usage["completion_tokens"]
     cost = "unknown price" if result.cost_usd is None else f"{result.cost_usd:.4f} USD"
     table.add_row("spent", f"{result.usage['requests']:,} requests, {tokens:,} tokens, {cost}")
-    if result.estimated and result.usage["requests"]:
+    if result.estimated.get("requests"):
         thought = result.estimated["prompt_tokens"] + result.estimated["completion_tokens"]
         besides = [t for used in result.asked.values() for n, t in used.items() if n != "requests"]
         off = f", {(tokens - sum(besides)) / thought - 1:+.0%}" if thought else ""

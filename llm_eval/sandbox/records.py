@@ -65,8 +65,8 @@ class SandboxUnavailable(UserError):
     def __init__(self, layers: Layers) -> None:
         super().__init__(
             f"no sandbox: {layers.says}",
-            hint="use Linux 5.13 or newer (Landlock), or install bubblewrap; "
-            "see `hret doctor`. Modules of the template need no sandbox",
+            hint="on Linux a kernel of 5.13 or newer (Landlock) or bubblewrap gives one, elsewhere "
+            "nothing does; see `hret doctor`. Modules of the template need no sandbox",
         )
 
 
