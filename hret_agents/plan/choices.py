@@ -18,9 +18,11 @@ Rows = Sequence[Mapping[str, Any]]
 Looks = Mapping[LeafPath, Look]
 _LISTS = frozenset(
     "choice choices option options candidate candidates ending endings alternatives answers "
-    "selections".split()
+    "selections entities".split()
 )
-_UNSURE_LISTS = frozenset(("answers", "candidate", "candidates"))  # they may be golds as well
+_UNSURE_LISTS = frozenset(
+    ("answers", "candidate", "candidates", "entities")
+)  # they may be golds as well
 _KEYS = frozenset("label labels key keys letter letters id ids idx index mark".split())
 _FLAGS = frozenset(
     "label labels score scores correct correctness gold golds flag flags right answer".split()
@@ -77,6 +79,7 @@ def nested(leaves: Sequence[Leaf], looks: Looks) -> list[LeafPath]:
         and not looks[leaf.path].letters
         and not _KEYS.intersection(parts_of(leaf.name))
         and not _UNSURE_LISTS.intersection(parts_of(leaf.name))
+        and "entities" not in keys_of(leaf.path)
     ]
 
 

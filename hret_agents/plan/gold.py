@@ -15,10 +15,12 @@ from hret_agents.plan import hints
 from hret_agents.plan.choices import Group
 from hret_agents.plan.forms import ROLE_OF, Form, flags_form, form_of, present
 from hret_agents.plan.labels import in_order, is_known
+from hret_agents.plan.listed import first_of_listed
 from hret_agents.plan.look import FITS, Look
 from hret_agents.plan.records import LeafPath, Role, Span
 from hret_agents.plan.schema import Leaf, values
 from hret_agents.plan.spans import find_span
+from hret_agents.plan.tested import find_tested
 from llm_eval.dataset.gold import MISSING, boxed, is_number, math_text
 from llm_eval.dataset.spec import AnswerKind, Task
 
@@ -26,7 +28,8 @@ __all__ = ["MISSING", "Found", "find", "may_be"]
 _NAMES = re.compile(
     r"^(answers?|answer_?(key|idx|index|letter|number|text|value|label|choice|option|id)|"
     r"(correct|right|best|short|final|expected|gold|true)_?(answers?|idx|index|option|choice|label|"
-    r"decision|letter|key|id|number|output)|correct|gold|golds|labels?|targets?|cop|solution|"
+    r"decision|letter|key|id|number|output)|(correct|right|gold|true)_?(answer|option|choice)_?"
+    r"(num|number|no|idx|index|id|letter|key|label)|correct|gold|golds|labels?|targets?|cop|solution|"
     r"(\w+_)?answers|wellFormedAnswers|ground_?truth|ans|정답|답|output|verdict|sentiment|class|stance|emotion|intent|.*_label|"
     r"label_.*|is_\w+)$",
     re.I,
@@ -40,9 +43,14 @@ _NO_GOLD = frozenset(
     "type types source explanation rationale reason count num model score url incorrect wrong "
     "choices options start end explain reasoning steps category id names name".split()
 )
+_OF_ROWS = frozenset(  # a flag of these tells how a row was made, and nothing of what it says
+    "translated annotated reviewed verified edited generated synthetic augmented truncated public "
+    "private train test validation original machine deleted redacted gold".split()
+)
 _CLASSES = 12  # a written label with more different values is no closed set
 _OFTEN, _VERY_OFTEN = 2, 4  # so often must the values of a closed set recur
 _TRIED = 20  # rows in which a text must repeat a choice once to be looked at further
+_SMALL_LETTER = re.compile(r"^\s*\(?[a-j]\)?\s*$")
 _LETTERS = 26  # and more classes than letters are answered by their names
 _FREE_WORDS = 8  # a gold of more words, in the mean, is a text that no reply will equal
 _SPELLED_WORDS = 20  # of one of several; they may be whole sentences
@@ -176,37 +184,16 @@ def _held_back(seen: Seen, group: Group) -> tuple[LeafPath, Form] | None:
 
 # -- code ------------------------------------------------------------------------------------------
 
-_SOLUTIONS = re.compile(
-    r"^(canonical_solution|(reference|gold|correct)_(solution|code|program|answer)|solution|code|"
-    r"answer|reference|program|completion)$",
-    re.I,
-)
-_TESTS = re.compile(
-    r"^(tests?|test_(code|list|cases?|setup_code|imports?|setup)|unit_tests?)$", re.I
-)
-_SETUP = re.compile(r"setup|import", re.I)
-_TEST = re.compile(r"\bassert\b|\bunittest\b|\bdef (check|test)")
-
 
 def _code(seen: Seen) -> Found | None:
-    """Programs that tests can judge: the tests are Python and hold an assertion."""
-    code = [leaf for leaf in seen.leaves if seen.roles[leaf.path] is Role.code]
-    tests = [leaf for leaf in code if _TESTS.match(leaf.name)]
-    solution = next(
-        (x for x in code if _SOLUTIONS.match(x.name) and x not in tests and not x.listed), None
-    )
-    asserting = [x for x in tests if seen.looks[x.path].share(_TEST) >= FITS]
-    if solution is None or not asserting or seen.looks[solution.path].json:
-        return None
-    tests = [x for x in tests if x in asserting or _SETUP.search(x.name)]
-    tests.sort(key=lambda x: _SETUP.search(x.name) is None)  # what is set up comes first
-    entry = next((x.path for x in code if x.name.lower() in ("entry_point", "fn_name")), None)
-    return Found(
+    """Programs that tests can judge."""
+    found = find_tested(seen.leaves, seen.looks, seen.roles)
+    return found and Found(
         kind="code",
-        answer=solution.path,
+        answer=found.solution,
         answer_kind="code",
-        tests=[x.path for x in tests],
-        entry_point=entry,
+        tests=found.tests,
+        entry_point=found.entry_point,
     )
 
 
@@ -214,7 +201,7 @@ def _code(seen: Seen) -> Found | None:
 
 
 def _spans(seen: Seen) -> Found | None:
-    spans = find_span(seen.leaves, seen.rows, seen.roles)
+    spans = find_span(seen.leaves, seen.rows, seen.roles, may_be)
     if not spans:
         return None
     roles = {s.text: Role.answer_span for s in spans} | {s.start: Role.answer_start for s in spans}
@@ -257,8 +244,10 @@ def _math(seen: Seen) -> Found | None:
     """A named gold that is formulas, or formulas and numbers."""
     for leaf in seen.leaves:
         look = seen.looks[leaf.path]
-        if leaf.kind == "string" and may_be(leaf) and look.formal and not look.numeric:
-            if any(re.search(r"\\[a-zA-Z]|[\^_{}=]", text) for text in look.texts):
+        if seen.roles[leaf.path] is Role.code or not may_be(leaf):
+            continue
+        if leaf.kind == "string" and look.formal and not look.numeric:
+            if any(re.search(r"\\[a-zA-Z]|[\^_{}=\[\]()]", text) for text in look.texts):
                 return _formula(leaf, seen)
     return None
 
@@ -268,12 +257,16 @@ def _math(seen: Seen) -> Found | None:
 
 def _letters(seen: Seen) -> Found | None:
     """Letters of choices that stand in the question's own text, or in a list within a list."""
-    golds = [x for x in seen.leaves if may_be(x) and seen.looks[x.path].letters]
+    golds = [x for x in seen.leaves if may_be(x) and _is_letter(seen.looks[x.path])]
     roles = dict.fromkeys((x.path for x in golds), Role.answer_letter)
     single = next((x.path for x in golds if not x.listed), None)
     if single is None:
         return Found(roles=roles) if golds else None
     return Found(kind="text", answer=single, answer_kind="text", roles=roles)
+
+
+def _is_letter(look: Look) -> bool:
+    return look.letters or look.share(_SMALL_LETTER) == 1.0
 
 
 def _closed_set(seen: Seen) -> Found | None:
@@ -294,6 +287,7 @@ def _closed_set(seen: Seen) -> Found | None:
 def _flag(seen: Seen) -> Found | None:
     """Where nothing else is a gold, what a bool says of the row: is_toxic."""
     flags = [x for x in seen.leaves if x.kind == "bool" and _is_flag(x) and not x.listed]
+    flags = [x for x in flags if hints.parts_of(x.name)[-1] not in _OF_ROWS]
     return _closed(flags[0], ["False", "True"], "index") if len(flags) == 1 else None
 
 
@@ -341,12 +335,17 @@ def _closed(leaf: Leaf, names: list[str], kind: AnswerKind) -> Found:
 
 def _number(seen: Seen) -> Found | None:
     golds = [x for x in seen.leaves if may_be(x) and not _is_flag(x)]
-    for leaf in golds:
+    for leaf in (x for x in golds if not _counts_choices(x)):
         numeric = leaf.kind in ("int", "float") or seen.looks[leaf.path].numeric
         if numeric and seen.looks[leaf.path].distinct - {-1} and not _starts(leaf):
             found = {leaf.path: Role.answer_number}
             return Found(kind="number", answer=leaf.path, answer_kind="number", roles=found)
     return _math(seen)
+
+
+def _counts_choices(leaf: Leaf) -> bool:
+    """answer_index: the place among choices that are nowhere found, and no number to find out"""
+    return not {"idx", "index"}.isdisjoint(hints.parts_of(leaf.name))
 
 
 def _starts(leaf: Leaf) -> bool:
@@ -357,12 +356,17 @@ def _free(seen: Seen) -> Found | None:
     """Golds in a few free words; further spellings of them too."""
     golds = [x for x in seen.leaves if _in_free_words(x, seen)]
     if not golds:
+        lists = [x for x in seen.leaves if may_be(x) and seen.looks[x.path].json]
+        golds = first_of_listed(lists, seen.leaves, seen.rows, seen.roles)
+    if not golds:
         return None
     single, lists = [x for x in golds if not x.listed], [x for x in golds if x.listed]
     wider = [x for x in lists if any(_all_in(y.path, x.path, seen.rows) for y in single)]
     best = (wider or single or lists)[0]
     same = [x for x in seen.leaves if _spells(x, best, seen)]
     roles = dict.fromkeys((x.path for x in [*golds, *same]), Role.answer_free)
+    places = [x for x in seen.leaves if x.kind == "int" and may_be(x) and _counts_choices(x)]
+    roles |= dict.fromkeys((x.path for x in places), Role.answer_index)
     return Found(kind="text", answer=best.path, answer_kind="text", roles=roles)
 
 

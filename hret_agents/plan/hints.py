@@ -32,7 +32,7 @@ def _set(text: str) -> frozenset[str]:
 
 _LAST_ID = _set(
     "id ids idx idxs index uid guid uuid hash md5 sha sha1 sha256 key commit ind no nr repo slug "
-    "path file filename"
+    "path file filename identifier"
 )
 _LAST_URL = _set("url urls link links href homepage uri")
 _LAST_TAG = _set(
@@ -46,9 +46,15 @@ _CODE = re.compile(
     r"^(code|canonical_solution|tests?|test_(code|list|cases?|setup_code|imports?|patch|setup)|"
     r"entry_point|program|snippet|patch|sql|regex|command|signature|declaration|starter_code|"
     r"(reference|solution|buggy|gold|correct)_(code|solution|program)|buggy_solution|"
-    r"challenge_test_list|.*_code|.*_sql|.*_tests?|.*_program|code_.*|import|imports|libs)$",
+    r"challenge_test_list|.*_test_?cases?|.*_code|.*_sql|.*_tests?|.*_program|code_.*|import|imports|libs)$",
     re.I,
 )
+_ID = re.compile(
+    r"[a-z]{1,4}id|(answer|article|dialogue|document|example|image|instance|item|message|passage|"
+    r"problem|question|record|sample|story|thread)id"
+)
+_OF_TESTS = _set("test tests testcase testcases cases")
+_GIVEN = _set("input inputs output outputs stdin stdout expected")
 _FUNCTION = _set("fn func function method tool call")
 _TOOLS = _set(
     "tools tool functions function tool_calls tool_call function_call function_calls parameters "
@@ -99,18 +105,28 @@ _EMPTY_PROSE = re.compile(
 
 def is_id(name: str) -> bool:
     """id, example_id, uuid, answerKey, pubid"""
-    last = [part for part in parts_of(name) if part != "list"][-1:] or [""]
-    return last[0] in _LAST_ID or re.fullmatch(r"[a-z]{1,4}id", last[0]) is not None
+    parts = tuple(part for part in parts_of(name) if part != "list")
+    last = parts[-1] if parts else ""
+    numbered = parts[:1] == ("unnamed",)  # as pandas calls a column of row numbers
+    return (
+        last in _LAST_ID
+        or numbered
+        or parts[-2:] == ("file", "name")
+        or _ID.fullmatch(last) is not None
+    )
 
 
 def is_url(name: str) -> bool:
     """url, image_link"""
-    return bool(parts_of(name)) and parts_of(name)[-1] in _LAST_URL
+    words = [part for part in parts_of(name) if not part.isdigit()]
+    return bool(words) and words[-1] in _LAST_URL
 
 
 def is_tag(name: str) -> bool:
     """category, question_type"""
-    return bool(parts_of(name)) and parts_of(name)[-1] in _LAST_TAG
+    parts = parts_of(name)
+    page = not {"wiki", "wikipedia"}.isdisjoint(parts) and parts[-1] in ("title", "page")
+    return page or (bool(parts) and parts[-1] in _LAST_TAG)
 
 
 def is_date(name: str) -> bool:
@@ -128,6 +144,23 @@ def is_of_tool(path: LeafPath) -> bool:
     """Does a leaf lie in the schema of a tool, or in a call of one?"""
     *above, _ = names_on(path)
     return any(name.lower() in _TOOLS or parts_of(name)[-1:] == ("call",) for name in above)
+
+
+def is_of_tests(path: LeafPath) -> bool:
+    """Is a leaf what a program is given by a test, or must give back?"""
+    *above, last = names_on(path)
+    given = not _GIVEN.isdisjoint(parts_of(last))
+    return given and any(parts_of(name)[-1:] and parts_of(name)[-1] in _OF_TESTS for name in above)
+
+
+def is_of_ids(path: LeafPath) -> bool:
+    """Does a leaf lie in a struct of numbers of rows: idx.paragraph, idx.question?"""
+    return any(name.lower() in ("id", "ids", "idx", "index") for name in names_on(path)[:-1])
+
+
+def is_options(name: str) -> bool:
+    """options, choices"""
+    return bool(parts_of(name)) and parts_of(name)[-1] in ("options", "choices", "alternatives")
 
 
 def is_label(name: str) -> bool:

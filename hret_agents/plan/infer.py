@@ -6,7 +6,6 @@ What is doubtful is copied, except that plain sentences are prose whatever their
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,6 +15,7 @@ from hret_agents.plan.chat import chosen_conversation, conversations
 from hret_agents.plan.choices import groups, nested
 from hret_agents.plan.hints import names_on
 from hret_agents.plan.labels import shown_labels
+from hret_agents.plan.languages import other_languages
 from hret_agents.plan.look import Look
 from hret_agents.plan.names import column_names
 from hret_agents.plan.question import judged, question_of
@@ -49,7 +49,7 @@ def infer_plan(
         for leaf in leaves
     }
     roles = {leaf.path: role_of(leaf, looks[leaf.path]) for leaf in leaves}
-    roles |= _references(leaves, rows) | _other_languages(leaves) | _tools(leaves, roles)
+    roles |= _references(leaves, rows) | other_languages(leaves, roles) | _tools(leaves, roles)
     talks = conversations(leaves, looks, roles)
     seen = gold.Seen(leaves=leaves, looks=looks, rows=rows, roles=roles)
     found = gold.find(seen, groups(leaves, looks, rows, roles))
@@ -96,20 +96,6 @@ def with_shown_labels(task: TaskPlan, rows: Rows, lang: str) -> TaskPlan:
     )
     asked = named or marks * max(1, len(task.question)) >= 0.5 * len(texts) > 0
     return replace(task, shown_choices=shown_labels(task.fixed_choices, lang, asked))
-
-
-def _other_languages(leaves: Sequence[Leaf]) -> dict[LeafPath, Role]:
-    """Of a text in several languages one side is translated; the others are its golds, and stay."""
-    pairs: dict[tuple[str, ...], list[Leaf]] = defaultdict(list)
-    for leaf in leaves:
-        if leaf.kind == "string" and re.fullmatch(r"[a-z]{2}([_-][A-Za-z]{2,4})?", leaf.name):
-            pairs[keys_of(leaf.path)[:-1]].append(leaf)
-    found: dict[LeafPath, Role] = {}
-    for above, sides in pairs.items():
-        if above and len(sides) > 1:
-            kept = next((x for x in sides if x.name.startswith("en")), sides[0])
-            found |= {x.path: Role.category for x in sides if x is not kept}
-    return found
 
 
 def _tools(leaves: Sequence[Leaf], roles: Mapping[LeafPath, Role]) -> dict[LeafPath, Role]:

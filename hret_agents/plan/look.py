@@ -13,19 +13,30 @@ from typing import Any
 FITS = (
     0.9  # a column is what nine in ten of its values are; what is wrong with the tenth is flagged
 )
-_URL = re.compile(r"^\s*([a-z][a-z0-9+.-]*://|www\.)\S+\s*$", re.I)
+_URL = re.compile(r"^\s*([a-z][a-z0-9+.-]*://|www\.|data:[\w/+.-]+;base64,)\S+\s*$", re.I)
 _NUMBER = re.compile(r"^\s*[-+$₩€]?(\d[\d,]*)?\.?\d+\s*%?\s*$|^\s*[-+$₩€]?\d[\d,]*\.\s*$")
 _LETTER = re.compile(r"^\s*\(?[A-J]\)?\.?\s*$")
 _LETTERED = re.compile(r"^\s*\(?([A-J])\s*[).:]\s*\S")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _UNSPACED = re.compile(r"[぀-ヿ㐀-鿿\u0e00-\u0eff]")
 _MATH = re.compile(r"\\[a-zA-Z]+|\w.*[\^_=+*/<>]|[\^_=+*/<>].*\w|\d\s+[-−×÷]\s+\d|\$")
-_COMMAND = re.compile(r"\\(?:text|mbox|mathrm|textbf)\{[^}]*\}|\\[a-zA-Z]+")
+_COMMAND = re.compile(r"\\(?:text|mbox|mathrm|textbf)\{[^}]*\}|\\[a-zA-Z]+|\b(?:True|False|None)\b")
 CLOSED = re.compile(r"[.?!。！？…:][\"'”’)\]]*\s*$")
 _OPAQUE = re.compile(r"^\s*([0-9a-f]{8,}|[0-9a-f-]{32,36}|\w+([-_/.:#]\w+)*)\s*$", re.IGNORECASE)
 _NAME = re.compile(r"^\s*[A-Za-z]+(_\w+|\.\w+)+(\(.*\))?\s*$")
 _SIGNS = re.compile(r"[=(){}\[\];<>]|\w_\w|->|^@@|^\+\+\+", re.MULTILINE)
 _DATE = re.compile(r"^\s*\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?([T ][\d:.+Z-]*)?\s*$")
+_DURATION = re.compile(
+    r"^\s*\d[\d.,]*(\s*(-|–|to)\s*\d[\d.,]*)?\s*"
+    r"(sec(ond)?|min(ute)?|hour|hr|day|week|month|year)s?\.?\s*$",
+    re.I,
+)
+_CANARY = re.compile(r"\bcanary\b.{0,20}[0-9a-f]{8}-[0-9a-f]{4}-", re.I)
+_CALL = re.compile(r"^\s*\w+\([^\s()].*\)\|?\s*$")
+_LOGIC = re.compile(r"[∀∃∧∨¬⊕⊢⊨]|\w\(.*→|→.*\w\(")
+_PLAIN = re.compile(r"[A-Za-z]{2,}[,.;:?]?")
+_LISTING = re.compile(r"^\W*a\s*[).:].*?\S.*?\Wb\s*[).:]\s*\S", re.I | re.DOTALL)
+_BRACKETED = re.compile(r"^\s*[\[({']")
 STEPS = re.compile(r"^(.*?)(\s*####\s*)(-?[$]?[\d,]*\.?\d+)(\s*)$", re.DOTALL)
 _HEAD = 1_000  # characters of a text that tell what it is
 
@@ -106,13 +117,35 @@ class Look:
 
     @cached_property
     def formal(self) -> bool:
-        """Nothing, or nearly, but numbers, formulas and single letters?"""
+        """Nothing, or nearly, but numbers, formulas, truth values and single letters?"""
         return share_of(self.heads, lambda t: not _WORD.search(_COMMAND.sub("", t))) > 0.8
 
     @cached_property
     def wordless(self) -> bool:
-        """Nothing with two letters in a row?"""
-        return bool(self.texts) and not any(map(_WORD.search, self.heads))
+        """Nothing with two letters in a row, truth values aside?"""
+        return bool(self.texts) and not any(_WORD.search(_COMMAND.sub("", t)) for t in self.heads)
+
+    @cached_property
+    def logic(self) -> bool:
+        """Formulas of logic, or calls: CanFly(bo), ∀x (Heron(x) → CanFly(x))?"""
+        return share_of(self.heads, _logical) > 0.5
+
+    @cached_property
+    def literals(self) -> bool:
+        """Values as Python writes them, texts in quotes among them?"""
+        if self.share(_BRACKETED) < 0.3 or not any("'" in t for t in self.heads):
+            return False
+        return share_of(self.texts, _literal) >= FITS
+
+    @cached_property
+    def listing(self) -> bool:
+        """All options in one text: "a ) 38 , b ) 27"?"""
+        return self.share(_LISTING) >= FITS
+
+    @cached_property
+    def canary(self) -> bool:
+        """The mark by which the texts of a benchmark are found in other data?"""
+        return self.share(_CANARY) > 0.8
 
     @cached_property
     def sentences(self) -> bool:
@@ -136,8 +169,8 @@ class Look:
 
     @cached_property
     def dates(self) -> bool:
-        """Dates, times?"""
-        return self.share(_DATE) > 0.8
+        """Dates, times, how long something took?"""
+        return max(self.share(_DATE), self.share(_DURATION)) > 0.8
 
     @cached_property
     def id_like(self) -> bool:
@@ -184,6 +217,24 @@ def is_sentence(text: str) -> bool:
 def share_of(texts: Sequence[str], test: Callable[[str], bool]) -> float:
     """The share of texts that a test is true of; 0 of none."""
     return sum(map(test, texts)) / len(texts) if texts else 0.0
+
+
+def _logical(text: str) -> bool:
+    if _CALL.match(text):
+        return True
+    parts = text.split()
+    return bool(_LOGIC.search(text)) and sum(map(bool, map(_PLAIN.fullmatch, parts))) <= 0.3 * len(
+        parts
+    )
+
+
+def _literal(text: str) -> bool:
+    """Can Python read it? A text in double quotes may be said by somebody."""
+    try:
+        ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        return False
+    return not text.lstrip().startswith('"')
 
 
 def _structured(text: str) -> bool:

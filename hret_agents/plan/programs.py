@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Sequence
 
 from hret_agents.checks.code import is_program
-from hret_agents.plan.look import CLOSED, FITS, Look, share_of
+from hret_agents.plan.look import CLOSED, FITS, Look, is_sentence, share_of
 from hret_agents.translate.programs import pieces
 
 _PARSED = 24  # programs that are parsed: that costs far more than to look at them
@@ -26,6 +26,7 @@ _QUERY = re.compile(r"^\s*(select|with|insert into)\b.*\b(from|as|values)\b", re
 _TREE = re.compile(  # of a parser: (ROOT (S ..., ( ( It rains ) . )
     r"^(?=.*[^\W\d_]{2})\s*(\(\s*(\S+\s+)?\(.*\)|\(\s.*\s\))\s*$", re.DOTALL
 )
+_COMMENTS = ("#", "//", "/*", "*", "--", "%", ";", '"', "'")
 _PATCH = re.compile(r"^(diff --git |@@ -\d)", re.MULTILINE)
 _HEAD = re.compile(r"^\s*(async )?def \w+\([^)]*\).*:\s*$")
 _STATEMENT = re.compile(r"^\s*(return|for|while|if|raise|assert|with|def|import|from|yield|del)\b")
@@ -43,6 +44,18 @@ def is_documented(look: Look) -> bool:
     read = [pieces(text) for text in _some(look.texts, _PARSED)]
     parsed = sum(found is not None for found in read)
     return bool(read) and parsed >= FITS * len(read) and sum(map(bool, read)) >= 0.5 * len(read)
+
+
+def begins_in_words(look: Look) -> bool:
+    """Does a plain sentence, and no comment, stand in front of the code?"""
+    return share_of(_some(look.heads, 200), _begins_in_words) >= FITS
+
+
+def _begins_in_words(text: str) -> bool:
+    lines = [line.strip() for line in text.splitlines() if line.strip()][:2]
+    if any(line.startswith(_COMMENTS) or _CODE.search(line) for line in lines):
+        return False
+    return any(map(is_sentence, lines))
 
 
 def _some(texts: Sequence[str], count: int) -> Sequence[str]:

@@ -33,11 +33,12 @@ def question_of(
     shown = [x for x in leaves if x.path not in taken and _may_be_shown(x, roles, found)]
     shown = [x for x in shown if x.path == said or not _is_aside(x, found)]
     shown = _without_answers(shown, leaves, roles, found, rows)
-    asked = _asked(shown, roles, found, said)
-    asked = _without_repeats(asked, rows)
+    asked = _asked(_without_formulas(shown, roles), roles, found, said)
+    asked = _without_repeats(_without_choices(asked, found, rows), rows)
     contexts = [p.path for p in asked if hints.is_context(p.path) and not _asks(p)]
     paths = contexts + [p.path for p in asked if p.path not in contexts]
-    beside = [x.path for x in leaves if _is_shown_label(x, roles) and x.path not in taken]
+    beside = [x.path for x in leaves if _is_listing(x, roles) and x.path not in [*taken, *paths]]
+    beside += [x.path for x in leaves if _is_shown_label(x, roles) and x.path not in taken]
     beside += [x.path for x in leaves if _is_shown_code(x, roles) and x.path not in taken]
     return [*paths, *beside] if paths else _last_resort(leaves, roles, found)
 
@@ -131,6 +132,27 @@ def _without_answers(
     return [x for x in shown if not any(_holds(x.path, p, rows, _LONG) for p in secret)]
 
 
+def _without_formulas(shown: Sequence[Leaf], roles: Mapping[LeafPath, Role]) -> list[Leaf]:
+    """Without what says a text beside it once more as a formula: premises-FOL beside premises."""
+    texts = [hints.parts_of(x.name) for x in shown if roles[x.path] is Role.prose]
+    parts = {x.path: hints.parts_of(x.name) for x in shown if roles[x.path] is Role.math}
+    again = [path for path, own in parts.items() for t in texts if own != t == own[: len(t)]]
+    return [x for x in shown if x.path not in again]
+
+
+def _without_choices(asked: Sequence[Leaf], found: Found, rows: Rows) -> list[Leaf]:
+    """Without what says a question once more and its choices with it, as they are shown anyway."""
+    choices = found.group.paths if found.group else []
+    again = [
+        x
+        for x in asked
+        if choices
+        and all(_holds(x.path, p, rows) for p in choices)
+        and any(o is not x and _holds(x.path, o.path, rows) for o in asked)
+    ]
+    return [x for x in asked if x not in again]
+
+
 def _without_repeats(asked: Sequence[Leaf], rows: Rows) -> list[Leaf]:
     """Without what stands, word for word, in another part: ctx_a where there is ctx."""
     kept = list(asked)
@@ -154,6 +176,12 @@ def _holds(whole: LeafPath, part: LeafPath, rows: Rows, least: int = 1) -> bool:
 def _is_shown_label(leaf: Leaf, roles: Mapping[LeafPath, Role]) -> bool:
     kept = roles[leaf.path] is Role.category and leaf.kind == "string" and not leaf.listed
     return kept and len(keys_of(leaf.path)) == 1 and hints.is_shown_label(leaf.name)
+
+
+def _is_listing(leaf: Leaf, roles: Mapping[LeafPath, Role]) -> bool:
+    """All options in one text"""
+    listed = EACH in keys_of(leaf.path)
+    return roles[leaf.path] is Role.prose and hints.is_options(leaf.name) and not listed
 
 
 def _is_shown_code(leaf: Leaf, roles: Mapping[LeafPath, Role]) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from hret_agents.plan import hints
 from hret_agents.plan.labels import is_known
 from hret_agents.plan.look import CLOSED, Look
-from hret_agents.plan.programs import is_code, is_documented
+from hret_agents.plan.programs import begins_in_words, is_code, is_documented
 from hret_agents.plan.records import Role
 from hret_agents.plan.schema import Leaf
 
@@ -24,6 +24,8 @@ def role_of(leaf: Leaf, look: Look) -> Role:
         return _by_name_alone(leaf)
     if hints.is_of_tool(leaf.path):
         return _of_tool(leaf)
+    if hints.is_of_tests(leaf.path):
+        return Role.code
     return _by_values(leaf, look) or _by_name(leaf, look)
 
 
@@ -32,9 +34,10 @@ def _by_type(leaf: Leaf, look: Look) -> Role:
         return Role.binary
     if leaf.kind not in ("int", "float"):
         return Role.category
-    if leaf.kind == "int" and hints.is_id(leaf.name):
+    if leaf.kind == "int" and (hints.is_id(leaf.name) or hints.is_of_ids(leaf.path)):
         return Role.id
-    flags = leaf.kind == "int" and look.distinct <= {0, 1} and len(look.values) >= _FLAGS
+    given = sum(v is not None for v in look.values)
+    flags = leaf.kind == "int" and look.distinct <= {0, 1} and given >= _FLAGS
     return Role.category if hints.is_date(leaf.name) or flags else Role.number
 
 
@@ -60,19 +63,27 @@ def _by_values(leaf: Leaf, look: Look) -> Role | None:
     """What the values prove, whatever the name says."""
     if look.url:
         return Role.url
-    if look.json:
+    if look.json or look.literals:
         return Role.code
+    if look.canary:
+        return Role.category
+    if look.listing and hints.is_options(leaf.name):
+        return Role.prose
     if look.steps:
         return Role.answer_steps
     if look.boxed:
         return Role.answer_boxed
     if is_code(look):
-        asks = (hints.is_asking(leaf.path) or hints.is_text(leaf.path)) and is_documented(look)
-        return Role.code_prompt if asks else Role.code
+        asks = hints.is_asking(leaf.path) or hints.is_text(leaf.path)
+        if asks and begins_in_words(look):
+            return Role.prose
+        return Role.code_prompt if asks and is_documented(look) else Role.code
     if look.dates:
         return Role.category
     if look.numeric:
         return _of_digits(leaf)
+    if look.logic and not hints.is_goldish(leaf.name):
+        return Role.math
     if look.sentences and not _is_closed_label(leaf, look):
         named = hints.is_code(leaf.name) and look.signs
         return Role.code if named else Role.prose

@@ -1,4 +1,5 @@
-"""Every schema of the field, ported end to end, and held against the gold plan of its fixture.
+"""Every schema of the field, ported end to end, and held against the gold plan of its fixture; of
+the schemas that were written after the planner those that have a gold.
 
 What must stay is taken from the hand-written plan, not from the one that the port inferred.
 """
@@ -20,10 +21,15 @@ from llm_eval.dataset.base import BaseDataset
 from llm_eval.errors import UserError
 from llm_eval.evaluator import Evaluator
 from tests.fakes.chat import ChatServer
-from tests.schemas import Fixture, fixtures
+from tests.schemas import HELD_OUT, Fixture, fixtures
 
 MOVING = ("answer_text", "answer_start")  # follow a translation, and are none
-FIXTURES = fixtures()
+APART = {
+    "ceval_chinese",  # the fake model translates Latin letters only
+    "headqa_answer_structs",  # its gold is called "ra", and the planner leaves it ungraded
+}
+LATER = [f for f in fixtures(HELD_OUT) if f.gold and f.name not in APART]
+FIXTURES = [*fixtures(), *LATER]
 
 
 def ported(fixture: Fixture, chat: ChatServer, work: Path) -> PortResult:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datasets import Features
 
 HERE = Path(__file__).parent
+HELD_OUT = HERE.parent / "schemas_held_out"  # written after the planner, to measure it
 Row = dict[str, Any]
 Answer = str | list[str] | None  # the gold of a row, or all that are right; None where it has none
 
@@ -80,9 +81,9 @@ _Loader.add_constructor("!translation", _languages)
 
 
 @cache
-def fixtures() -> Sequence[Fixture]:
-    """All fixtures, by name."""
-    return tuple(_read(path) for path in sorted(HERE.glob("*.yaml")))
+def fixtures(folder: Path = HERE) -> Sequence[Fixture]:
+    """All fixtures of a folder, by name."""
+    return tuple(_read(path) for path in sorted(folder.glob("*.yaml")))
 
 
 def _read(path: Path) -> Fixture:

@@ -13,11 +13,12 @@ import pytest
 from hret_agents.plan.records import Role, TaskPlan, keys_of
 from hret_agents.plan.schema import leaves_of, values
 from llm_eval.dataset.spec import validated
-from tests.schemas import Fixture, Row, fixtures
+from tests.schemas import HELD_OUT, Fixture, Row, fixtures
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-FIXTURES = [pytest.param(f, id=f.name) for f in fixtures()]
-GRADED = [pytest.param(f, id=f.name) for f in fixtures() if f.answers is not None]
+ALL = (*fixtures(), *fixtures(HELD_OUT))
+FIXTURES = [pytest.param(f, id=f.name) for f in ALL]
+GRADED = [pytest.param(f, id=f.name) for f in ALL if f.answers is not None]
 NEVER_TEXT = ("int", "float", "bool", "class_label", "binary", "other")
 
 
@@ -35,9 +36,10 @@ def paths_of(task: TaskPlan) -> Iterator[str]:
 
 def test_there_are_enough_of_them() -> None:
     """At least 48 schemas, each of 8 to 24 rows that differ, under names that differ."""
-    found = fixtures()
-    assert len(found) >= 48
-    for fixture in found:
+    assert len(fixtures()) >= 48
+    assert len(fixtures(HELD_OUT)) >= 36
+    assert len({fixture.name for fixture in ALL}) == len(ALL)
+    for fixture in ALL:
         assert 8 <= len(fixture.rows) <= 24, fixture.name
         assert len({repr(row) for row in fixture.rows}) == len(fixture.rows), fixture.name
         assert fixture.describes.endswith("."), fixture.name
@@ -173,7 +175,7 @@ def test_lettered_choices_carry_their_letters(fixture: Fixture) -> None:
     if task.choices and task.kind == "multiple_choice":
         rows = [[str(v) for p in task.choices for v in values(r, p)] for r in fixture.rows]
         carried = all(
-            text.startswith(f"{letter})")
+            text.startswith((f"{letter})", f"({letter})"))
             for texts in rows
             for letter, text in zip(LETTERS, texts, strict=False)
         )
