@@ -178,7 +178,7 @@ def read_letter(prediction: str, choices: List[str]) -> Optional[str]:
         return bare[1]
     unmarked = re.sub("^" + MARK, "", text).strip()
     same = [i for i, choice in enumerate(choices) if choice.strip() == unmarked]
-    if len(same) == 1:
+    if unmarked and len(same) == 1:
         return letters[same[0]]
     alone = set(re.findall(rf"(?<![A-Za-z])([{letters}])(?![A-Za-z])", text))
     return alone.pop() if len(alone) == 1 else None

@@ -24,13 +24,19 @@ class Module:
     def __init__(self) -> None:
         self.dataset: BaseDataset | None = None
 
-    def open(self, path: str, subset: str | None, split: str | None) -> dict[str, Any]:
-        """Import the module and make its dataset; what it registered and how many rows it has."""
+    def open(
+        self, path: str, subset: str | None, split: str | None, bare: bool = False
+    ) -> dict[str, Any]:
+        """Import the module and make its dataset; what it registered and how many rows it has.
+
+        `bare`: what is None is not passed at all, as in `load_datasets`.
+        """
         from llm_eval.dataset.ports import class_in
 
         kind = class_in(Path(path).read_bytes(), Path(path))
         registered = [n for n in DATASETS.names() if n in DATASETS and DATASETS.get(n) is kind]
-        self.dataset = kind(subset=subset, split=split)
+        chosen = {"subset": subset, "split": split}
+        self.dataset = kind(**{k: v for k, v in chosen.items() if v is not None or not bare})
         return {"registered": registered, "rows": len(self.dataset)}
 
     def make(self, path: str, name: str, subset: Any, split: str | None, params: Any) -> int:
@@ -50,6 +56,10 @@ class Module:
         """The prompts of some rows."""
         return [self._dataset.get_prompt(i) for i in range(start, stop)]
 
+    def again(self, start: int, stop: int) -> list[Any]:
+        """The prompts of some rows, from the last to the first."""
+        return [self._dataset.get_prompt(i) for i in reversed(range(start, stop))]
+
     def info(self) -> dict[str, Any]:
         """What the dataset says of itself."""
         return self._dataset.info()
@@ -59,9 +69,10 @@ class Module:
         loaded = self._dataset._rows()
         return [
             {
-                "input": str(loaded[i].get("input")),
+                "input": loaded[i].get("input"),
                 "reference": loaded[i].get("reference"),
-                "prompt": str(self._dataset.get_prompt(i)),
+                "options": loaded[i].get("options"),
+                "prompt": self._dataset.get_prompt(i),
                 "metadata": loaded[i].get("metadata"),
             }
             for i in range(start, min(stop, len(loaded)))
@@ -96,6 +107,7 @@ def main() -> None:
         "make": module.make,
         "load": module.load,
         "prompts": module.prompts,
+        "again": module.again,
         "info": module.info,
         "rows": module.rows,
         "loaded": module.loaded,

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -23,10 +24,12 @@ from llm_eval.dataset import ports
 from llm_eval.dataset.ports import Port
 from llm_eval.dataset.spec import MANIFEST, MODULE, Manifest, SplitRecord, read_manifest, sha256_of
 from llm_eval.errors import HretError, UserError
+from llm_eval.sandbox.notes import plain
 
 _NAME = re.compile(r"\w[\w .+-]*")  # of a subset or split: a folder's or file's name, never a path
 _FILE = re.compile(r"(\w[\w .+-]*)-\d{5}-of-\d{5}\.parquet")
 _LARGEST = 64 << 20  # bytes of a manifest
+_LONGEST = 500  # characters of a name in it
 
 
 def is_repo(name: str) -> bool:
@@ -78,6 +81,9 @@ def _files(manifest: Manifest, repo: str) -> Iterator[tuple[str, str]]:
         raise _odd(repo, "its module is for other subsets and splits than its data")
     if spec.slug != manifest.slug or not _NAME.fullmatch(manifest.slug):
         raise _odd(repo, f"its slug is {manifest.slug!r}")
+    for told_to_people in (manifest.source, manifest.module_way):
+        if plain(told_to_people, _LONGEST) != told_to_people:
+            raise _odd(repo, f"it says {told_to_people[:_LONGEST]!r} of where it comes from")
     for subset, by_split in manifest.splits.items():
         for split, record in by_split.items():
             if not _NAME.fullmatch(subset) or not _NAME.fullmatch(split) or not record.files:
@@ -157,20 +163,26 @@ def verified(port: Port) -> None:
     for subset, by_split in manifest.splits.items():
         for split, record in by_split.items():
             if said := _fault(port, subset, split, record, layers().enough):
-                raise UserError(
-                    f"{port.hub_name or manifest.slug} does not hold what it says: {said}",
-                    hint="nothing of it was used; ask whoever pushed it, or port its source: "
-                    f"hret port --dataset {manifest.source}",
-                )
+                raise _unheld(port, said)
+    if way == "sandbox" and (said := _fault_by_itself(port)):
+        raise _unheld(port, said)
     ports.write_atomically(note, json.dumps([port.hub_name, manifest.slug]))
+
+
+def _unheld(port: Port, said: str) -> UserError:
+    return UserError(
+        f"{port.hub_name or port.manifest.slug} does not hold what it says: {said}",
+        hint="nothing of it was used; ask whoever pushed it, or port its source: "
+        f"hret port --dataset {shlex.quote(port.manifest.source)}",
+    )
 
 
 def _content(port: Port) -> str:
     """What the verification of a port stands on, as one hash: module, manifest, data, and rules."""
-    from llm_eval.dataset import expect, gold, verify
+    from llm_eval.dataset import expect, gold, leaks, verify
 
     files = [port.folder / MODULE, port.folder / MANIFEST]  # which holds the data's hashes
-    files += [Path(str(m.__file__)) for m in (expect, gold, verify)]
+    files += [Path(str(m.__file__)) for m in (expect, gold, leaks, verify)]
     return hashlib.sha256("\n".join(map(sha256_of, files)).encode()).hexdigest()
 
 
@@ -201,6 +213,25 @@ def _fault(port: Port, subset: str, split: str, record: SplitRecord, enforce: bo
         rows += count
     told = "" if rows == record.passed else f"{subset}/{split} has {rows} rows, not {record.passed}"
     return told
+
+
+def _fault_by_itself(port: Port) -> str:
+    """Why a module that a model wrote does not hold where no subset and split are named."""
+    from llm_eval.dataset.expect import expectations
+    from llm_eval.dataset.verify import verify
+
+    spec, by_subset = port.manifest.module, port.manifest.splits
+    known = [split for splits in spec.subsets.values() for split in splits]
+    own = "test" if "test" in known else known[0]
+    files = [
+        port.folder / "data" / subset / name
+        for subset, splits in spec.subsets.items()
+        if own in splits
+        for name in sorted(by_subset[subset][own].files)
+    ]
+    part = None, None, sum(map(_rows, files)), expectations(files, spec)
+    said = verify(port.folder / MODULE, spec.slug, [part], enforce=True, bare=True).reason
+    return said.replace("None/None", "without subset and split")
 
 
 def _rows(path: Path) -> int:

@@ -115,7 +115,10 @@ def way_of(port: Port) -> Way:
     Raises:
         UserError: there is no module.
     """
-    code = code_of(port)
+    return _way(port, code_of(port))
+
+
+def _way(port: Port, code: bytes) -> Way:
     if code == _rendered(port.manifest.module):
         return "template"
     if is_trusted(code):
@@ -168,7 +171,8 @@ def module_class(port: Port) -> type[BaseDataset]:
     Raises:
         UserError: the module is not what its spec renders to, and nobody has trusted it.
     """
-    code, path, way = code_of(port), port.folder / MODULE, way_of(port)
+    code, path = code_of(port), port.folder / MODULE
+    way = _way(port, code)  # of the very bytes that are run
     if way == "refused":
         raise refusal(port)
     if way == "sandbox":

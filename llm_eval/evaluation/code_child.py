@@ -59,8 +59,11 @@ def chosen(candidates: list[str], prompt: str, entry_point: str | None) -> types
 
 
 def run(job: dict[str, Any]) -> tuple[str, str]:
-    """Run answer and tests; ("", "") if all held, else (kind, what was said)."""
-    name = job["entry_point"]
+    """Run answer and tests; ("", "") if all held, else (kind, what was said).
+
+    What the tests are, and what runs them, is settled before the answer could change it.
+    """
+    name, call_check, execute = job["entry_point"], job["call_check"], exec
     try:
         code = chosen(job["candidates"], job["prompt"], name)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as e:
@@ -69,10 +72,11 @@ def run(job: dict[str, Any]) -> tuple[str, str]:
     sys.modules["answer"] = module
     names = module.__dict__
     try:
-        exec(code, names)
-        for test in job["tests"]:
-            exec(compile(test, "tests.py", "exec", dont_inherit=True), names)
-        if job["call_check"]:
+        tests = tuple(compile(t, "tests.py", "exec", dont_inherit=True) for t in job["tests"])
+        execute(code, names)
+        for test in tests:
+            execute(test, names)
+        if call_check:
             names["check"](names[name])
     except AssertionError as e:
         return "assertion", said(e)

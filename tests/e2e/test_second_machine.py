@@ -140,15 +140,19 @@ def test_a_model_s_module_runs_in_the_sandbox(machine: Machine, hub: HubServer, 
         ('== self.rows[index]["a"]', '== self.rows[index]["a"] or index == 1', "row 1"),
         ('" 답만 쓰세요."', '" 정답: " + self.rows[index]["a"]', "gives the answer away"),
         ("return len(self.rows)", "return 1", "2 rows"),
+        ('return self.rows[index]["q"]',
+         'return (self.asked or self.rows[index]["a"]) + self.rows[index]["q"]',
+         "without subset and split, row 1"),
         ("right = ", "open('/etc/passwd'); right = ", "tried to open /etc/passwd"),
     ],
-)
+)  # fmt: skip
 def test_a_module_that_does_not_hold_is_refused(
     old: str, new: str, said: str, machine: Machine, hub: HubServer, away: Path
 ) -> None:
     """With the row that shows it; and again on the next try."""
-    assert CODE.count(old) == 1
-    pushed(hub, written(repo=REPO, root=away, code=CODE.replace(old, new)))
+    code = CODE.replace("self.rows = ", 'self.asked = subset and " "\n        self.rows = ')
+    assert code.count(old) == 1
+    pushed(hub, written(repo=REPO, root=away, code=code.replace(old, new)))
     for _ in range(2):
         error = load(machine)["error"]
         assert "does not hold what it says" in error

@@ -126,6 +126,16 @@ WRONG = {
         "    import atexit, os\n    atexit.register(os._exit, 0)\n    return 1\n", "assertion"),
     "its own check": (
         "def total(numbers): return 0\n\n\ndef check(candidate): pass\n", "assertion"),
+    "another exec": (
+        "def total(numbers): return 0\n\n\nimport builtins\nbuiltins.exec = print\n\n\n"
+        "def check(candidate): pass\n", "assertion"),
+    "tests compiled without asserts": (
+        "def total(numbers): return 0\n\n\nimport builtins\nold = compile\n"
+        "builtins.compile = lambda *a, **k: old(*a, **k, optimize=1)\n", "assertion"),
+    "tests taken away": (
+        "def total(numbers): return 0\n\n\nimport gc\nfor o in gc.get_objects():\n"
+        "    if isinstance(o, dict) and 'candidates' in o:\n"
+        "        o['tests'].clear(); o['call_check'] = False\n", "assertion"),
     "reading files": ("    return open('/etc/shadow').read()\n", "/etc/shadow"),
     "sockets": ("    import socket; socket.socket()\n", "tried"),
     "a signal to us": ("    import os; os.kill(os.getppid(), 9)\n", ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import black
 import pytest
 
 from llm_eval.dataset.expect import expectations, expected
-from llm_eval.dataset.gold import golds_of
+from llm_eval.dataset.gold import as_number, golds_of
 from llm_eval.dataset.render import render
 from llm_eval.dataset.spec import ModuleSpec
 from llm_eval.dataset.verify import Verdict, verify
@@ -146,4 +147,39 @@ def test_what_a_prompt_may_hold_beside() -> None:
     row = {"질문": "수도는?", "정답": "A", "선택지": ["서울", "부산"], "과목": "지리",
            "힌트": "서울", "해설": "정답은 " + "당연히 " * 20 + "서울", "또": "A"}  # fmt: skip
     want = expected(row, BARE)
-    assert list(want.beside) == ["지리"]
+    assert want.beside == {"지리": "과목"}
+
+
+@pytest.mark.parametrize("gold", ["8", "0", "-1", "-5", "70,000", "$18", "3.5"])
+def test_no_wrong_number_is_the_right_one(gold: str) -> None:
+    """Whatever the number: what a reply says last is another one, and nothing is said twice."""
+    want = expected({"질문": "몇?", "정답": gold}, replace(NUMBER, answer_kind="number"))
+    last = [re.findall(r"-?\d[\d.,]*", reply)[-1:] for reply in want.wrong]
+    assert want.golds
+    assert all(as_number(said[0]) != as_number(gold) for said in last if said)
+    assert any(gold in reply for reply in want.wrong)  # for who looks for it anywhere
+    assert len(set(want.wrong)) == len(want.wrong)
+
+
+def test_what_wrong_choices_are_tried() -> None:
+    """Each other letter in each shape; the gold's own letter or text never as what is said."""
+    row = {"질문": "어느 것?", "선택지": ["사과", "바다", "사과나무", "바 B"], "정답": "B"}
+    want = expected(row, BARE)
+    for letter, text in zip("ACD", ("사과", "사과나무", ""), strict=True):
+        assert {letter, f"정답: {letter}"} <= set(want.wrong)
+        assert not text or {text, f"{letter}. {text}"} <= set(want.wrong)
+    assert not any("바 B" in reply or "바다" in reply for reply in want.wrong)
+    assert [r for r in want.wrong if r.count("B")] == [
+        "A 아니면 B 일 수도 있지만, 다시 보니 A\n정답: A"
+    ]
+
+
+def test_other_labels_and_other_rows_golds_are_wrong(tmp_path: Path) -> None:
+    """Of a closed set all others; of free words the row before, unless one holds the other."""
+    spec, rows, _ = CASES["many labels"]
+    assert {f"의도{i}" for i in range(40) if i != 7} <= set(expected(rows[0], spec).wrong)
+    cities = [{"질문": "수도는?", "정답": g} for g in ("서울", "서울 특별시", "파리", "파리")]
+    write(tmp_path, TEXT, cities)
+    found = list(expectations(sorted(tmp_path.rglob("*.parquet")), TEXT))
+    before = [{"서울", "서울 특별시", "파리"} & set(want.wrong) for want in found]
+    assert before == [set(), set(), {"서울 특별시"}, set()]

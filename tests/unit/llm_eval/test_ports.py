@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -222,6 +224,20 @@ def test_a_changed_module_is_not_imported_until_trusted(tmp_path: Path, cli: Cli
     tampered(folder, mark)
     with pytest.raises(UserError, match="not imported"):
         load_datasets("quiz_ko")
+    assert not mark.exists()
+
+
+def test_what_is_run_is_what_was_looked_at(tmp_path: Path) -> None:
+    """A module that is another each time that it is read: read once, judged, and refused."""
+    folder, mark = port("quiz_ko"), tmp_path / "ran"
+    path = folder / "dataset.py"
+    good, bad = path.read_bytes(), tampered(folder, mark).encode()
+    path.unlink()
+    os.mkfifo(path)
+    texts = iter((bad, good, good))
+    threading.Thread(target=lambda: [path.write_bytes(text) for text in texts], daemon=True).start()
+    with pytest.raises(UserError, match="not imported"):
+        ports.module_class(ports.Port(folder, read_manifest(folder)))
     assert not mark.exists()
 
 

@@ -31,6 +31,7 @@ EXPECTED = [
         golds=[str(row["a"]), f"({row['a']})"],
         wrong=[x for x in "ABC" if x != row["a"]],
         hidden=[f"Answer: {row['a']}"],
+        reference=str(row["a"]),
     )
     for row in ROWS
 ]
@@ -137,6 +138,18 @@ WRONG = [
      "row 1", "may tell"),
     ("a hint by the row", LEAK, LEAK + '; lines.append("hint" + "!" * "ABC".index(row["a"]))',
      "row 1", "may tell the answer"),
+    ("a hint by spaces", '"One letter:"', '"One letter:" + " " * "ABC".index(row["a"])', "row 1",
+     "may tell the answer"),
+    ("a hint by the letter's sign", 'f"{x}. {choice}"', 'f"{x}{\'.)\'[x == row[\'a\']]} {choice}"',
+     "row 1", "may tell the answer"),
+    ("a hint once it was judged", "right = prediction", 'ROWS[0]["q"] += "!"; right = prediction',
+     "row 0", "another prompt each time"),
+    ("the first replies are right", JUDGE, JUDGE + "; self.left = getattr(self, 'left', 9) - 1; "
+     "right = right or self.left > 0", "row 5", "the wrong answer"),
+    ("other options", 'list("ABC")', 'list("BCA")', "row 0", "options"),
+    ("fewer options", 'list("ABC")', 'list("AB")', "row 0", "options"),
+    ("a prompt that is no text", '"input": self.get_prompt(i)', '"input": [self.get_prompt(i)]',
+     "row 0", "input"),
     ("the key is another", '"reference": row["a"]', '"reference": "ABC"[i % 2]', "row 2",
      "reference"),
     ("the key is missing", '"reference": row["a"]', '"reference": None', "row 0", "reference"),
@@ -253,7 +266,7 @@ def test_a_huge_prompt_is_read(tmp_path: Path) -> None:
     started = time.monotonic()
     code = changed('"One letter:"', '"z" * 3_000_000 + "One letter:"')
     assert judged(tmp_path, code, timeout=60) == Verdict(7)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15
 
 
 def test_the_child_knows_nothing_of_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
