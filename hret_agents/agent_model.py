@@ -49,7 +49,7 @@ class Purse:
         """A `UserError` if there is a limit and the price of `model` is unknown."""
         if self.most is not None and price_of(model) is None:
             raise UserError(
-                f"the price of {model!r} is unknown, so max_cost cannot be kept",
+                f"the price of {model!r} is unknown, so --max-cost cannot be kept",
                 hint=f"write it into {own_prices()}, or leave max_cost out",
             )
 

@@ -62,7 +62,7 @@ def test_make_demo_on_a_bare_machine(tmp_path: Path) -> None:
     assert abs(accuracy["random"] - 0.25) < 4 * (0.25 * 0.75 / 36) ** 0.5
     assert accuracy["first"] == 0.25
     paths = [Path(p) for p in re.findall(r"^\w+ +(/\S+)$", said, re.MULTILINE)]
-    assert len(paths) == 7
+    assert len(paths) == 8
     assert all(p.exists() and p.is_relative_to(repo) for p in paths)
 
 
