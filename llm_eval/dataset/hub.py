@@ -24,7 +24,6 @@ from llm_eval.dataset import ports
 from llm_eval.dataset.ports import Port
 from llm_eval.dataset.spec import MANIFEST, MODULE, Manifest, SplitRecord, read_manifest, sha256_of
 from llm_eval.errors import HretError, UserError
-from llm_eval.sandbox.notes import plain
 
 _NAME = re.compile(r"\w[\w .+-]*")  # of a subset or split: a folder's or file's name, never a path
 _FILE = re.compile(r"(\w[\w .+-]*)-\d{5}-of-\d{5}\.parquet")
@@ -81,6 +80,8 @@ def _files(manifest: Manifest, repo: str) -> Iterator[tuple[str, str]]:
         raise _odd(repo, "its module is for other subsets and splits than its data")
     if spec.slug != manifest.slug or not _NAME.fullmatch(manifest.slug):
         raise _odd(repo, f"its slug is {manifest.slug!r}")
+    from llm_eval.sandbox.notes import plain  # a jailed child imports this file, never a sandbox
+
     for told_to_people in (manifest.source, manifest.module_way):
         if plain(told_to_people, _LONGEST) != told_to_people:
             raise _odd(repo, f"it says {told_to_people[:_LONGEST]!r} of where it comes from")

@@ -122,6 +122,12 @@ def test_import_llm_eval_loads_nothing_heavy() -> None:
     assert not loaded_by("from llm_eval.evaluator import Evaluator") & set(HEAVY)
 
 
+def test_a_jailed_child_starts_without_what_a_module_may_not_import() -> None:
+    """What is loaded before the module is imported can not be named when the module asks for it."""
+    named = {"asyncio", "ctypes", "fcntl", "mmap", "multiprocessing", "subprocess"}
+    assert not loaded_by("import llm_eval.dataset.child, llm_eval.dataset.ports") & named
+
+
 def test_files_and_functions_stay_small() -> None:
     """No file over 400 lines; 95 of 100 functions have at most 45."""
     sizes = []
