@@ -51,6 +51,10 @@ class BaseModel:
         """One prediction per prompt, in order."""
         raise NotImplementedError(f"{type(self).__name__} has no generate()")
 
+    async def likelihoods(self, prompts: Sequence[Prompt]) -> list[Prediction]:
+        """One prediction per prompt, in order, each with the likelihoods of its options."""
+        raise NotImplementedError(f"{type(self).__name__} has no likelihoods()")
+
     def fits(self, samples: Sequence[Sample]) -> None:
         """Raise a `UserError` if the model can do nothing with these samples."""
 
