@@ -167,6 +167,16 @@ class Prediction:
     usage: Usage = Usage()
     failure: Failure | None = None
 
+    @property
+    def logits(self) -> dict[str, list[Any]]:
+        """The options' likelihoods as columns; JSON-ready, haerae-evaluation-toolkit's name."""
+        return {
+            "option_log_probs": [o.logprob for o in self.options],
+            "option_tokens": [o.tokens for o in self.options],
+            "option_chars": [o.chars for o in self.options],
+            "option_greedy": [o.greedy for o in self.options],
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
@@ -174,6 +184,7 @@ class Score:
 
     `answered` is False when no answer could be read from the reply: that scores 0, and is counted.
     None: the method does not say. `why` is the reason for a score, where a method tells one.
+    `measures` are what a method measures besides, by name.
     """
 
     sample_id: str
@@ -182,3 +193,4 @@ class Score:
     extracted: str | None = None
     answered: bool | None = True
     why: str | None = None
+    measures: Mapping[str, float] = field(default_factory=dict)
