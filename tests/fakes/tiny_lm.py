@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ def make(
     hidden: int = 64,
     layers: int = 2,
     seed: int = 0,
+    lines: Sequence[str] = LINES,
     **config: Any,
 ) -> Path:
     """Save model and tokenizer in `folder`. Heads have 32 dimensions, so that vLLM loads it too.
@@ -39,7 +41,7 @@ def make(
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(seed)
-    tokenizer = make_tokenizer(vocabulary, begins=begins)
+    tokenizer = make_tokenizer(vocabulary, begins=begins, lines=lines)
     if chat:
         tokenizer.chat_template = CHAT_TEMPLATE
     tokenizer.model_max_length = context
@@ -47,7 +49,7 @@ def make(
     told = LlamaConfig(
         vocab_size=vocabulary,
         hidden_size=hidden,
-        intermediate_size=2 * hidden,
+        intermediate_size=4 * hidden,
         num_hidden_layers=layers,
         num_attention_heads=hidden // 32,
         num_key_value_heads=max(1, hidden // 64),
@@ -61,8 +63,8 @@ def make(
     return folder
 
 
-def make_tokenizer(vocabulary: int, *, begins: bool) -> Any:
-    """A byte-level BPE of `LINES`, `<s>` and `</s>` first."""
+def make_tokenizer(vocabulary: int, *, begins: bool, lines: Sequence[str] = LINES) -> Any:
+    """A byte-level BPE of `lines`, `<s>` and `</s>` first."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -75,7 +77,7 @@ def make_tokenizer(vocabulary: int, *, begins: bool) -> Any:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    bpe.train_from_iterator(LINES, trainer)
+    bpe.train_from_iterator(lines, trainer)
     if begins:
         bpe.post_processor = processors.TemplateProcessing(
             single="<s> $A", special_tokens=[("<s>", 0)]

@@ -42,7 +42,12 @@ def bare_lm(tiny_lm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _configs() -> dict[str, Any]:
     import transformers as t
 
-    size = {"vocab_size": 512, "hidden_size": 64, "num_hidden_layers": 2, "bos_token_id": 0}
+    size: dict[str, Any] = {
+        "vocab_size": 512,
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "bos_token_id": 0,
+    }
     size |= {"eos_token_id": 1, "pad_token_id": None, "initializer_range": 0.2}
     wide = {**size, "intermediate_size": 128, "num_attention_heads": 2, "num_key_value_heads": 1}
     return {

@@ -17,6 +17,7 @@ from llm_eval.records import Prediction, Prompt
 from tests.fakes.tiny_lm import LINES
 from tests.unit.llm_eval.hf.tools import (
     asked,
+    counting,
     forward_of,
     ids_of,
     inner,
@@ -124,8 +125,8 @@ def test_a_stop_ends_its_own_row_and_is_cut_off(tiny_lm: Path) -> None:
 def test_stopping_early_saves_the_work(tiny_lm: Path) -> None:
     """Where all rows have met their stop, no further token is written."""
     model = loaded(tiny_lm, max_new_tokens=200, stop=[chr(c) for c in range(0x20, 0x7F)])
-    steps: list[int] = []
-    with forward_of(model, lambda go, given: [steps.append(1), go()][1]):
+    steps: list[Any] = []
+    with forward_of(model, counting(steps)):
         found = written(model, PROMPTS)
     assert {p.finish_reason for p in found} == {"stop"}
     assert len(steps) == 1 + max((p.tokens or 0) for p in found) - 1

@@ -11,7 +11,16 @@ import pytest
 from llm_eval.models.huggingface import HuggingFaceModel
 from llm_eval.records import Prediction, Prompt
 from tests.fakes.tiny_lm import LINES
-from tests.unit.llm_eval.hf.tools import asked, forward_of, ids_of, inner, loaded, naive, weighed
+from tests.unit.llm_eval.hf.tools import (
+    asked,
+    counting,
+    forward_of,
+    ids_of,
+    inner,
+    loaded,
+    naive,
+    weighed,
+)
 
 NEAR = 1e-4
 FOUR = (" A", " B", " C", " D")
@@ -114,24 +123,20 @@ def test_a_greedy_option_is_known(llama: HuggingFaceModel) -> None:
 
 def test_a_prompt_is_read_once_whatever_its_options(llama: HuggingFaceModel) -> None:
     """The tokens that go through the model are the prompt's and each option's own."""
-    fed: list[int] = []
-
-    def count(forward: Callable[[], Any], given: Any) -> Any:
-        fed.append(given["input_ids"].numel())
-        return forward()
-
+    fed: list[Any] = []
     prompt = LINES[4] * 3
     options = (" four and more", " two and two is")
-    with forward_of(llama, count):
+    with forward_of(llama, counting(fed)):
         (found,) = weighed(llama, asked((prompt, options)))
     own = [o.tokens - 1 for o in found.options]
-    assert fed == [len(ids_of(llama, prompt)), 2 * max(own)]
+    sizes = [given["input_ids"].numel() for given in fed]
+    assert sizes == [len(ids_of(llama, prompt)), 2 * max(own)]
 
 
 def test_letters_take_one_pass(llama: HuggingFaceModel) -> None:
     """Options of one token each are read off the prompt's last place."""
     passes: list[Any] = []
-    with forward_of(llama, lambda forward, given: [passes.append(given), forward()][1]):
+    with forward_of(llama, counting(passes)):
         weighed(llama, asked(("정답:", FOUR)))
     assert len(passes) == 1 and not passes[0]["use_cache"]
 

@@ -1,4 +1,4 @@
-"""What these tests share: backends over tiny models, and the slow and simple way to every number."""
+"""What these tests share: backends over tiny models, and the slow and simple way to a number."""
 
 from __future__ import annotations
 
@@ -89,3 +89,13 @@ def forward_of(model: HuggingFaceModel, wrap: Callable[[Any, Any], Any]) -> Any:
         yield
     finally:
         own.forward = forward
+
+
+def counting(fed: list[Any]) -> Callable[[Any, Any], Any]:
+    """A forward pass that notes what it is given."""
+
+    def forward(go: Callable[[], Any], given: Any) -> Any:
+        fed.append(given)
+        return go()
+
+    return forward
