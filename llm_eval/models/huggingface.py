@@ -136,6 +136,7 @@ class HuggingFaceModel(BaseModel):
         self._pool: ThreadPoolExecutor | None = None
         self._work: Work | None = None
         self._usage = Usage()
+        self._lock = threading.Lock()  # a thread that was let go of may still end its step
 
     @property
     def label(self) -> str:
@@ -195,9 +196,10 @@ class HuggingFaceModel(BaseModel):
             self._pool = ThreadPoolExecutor(1, "hret-huggingface")
 
         def work() -> R:
-            if self._work is None:
-                self._work = self._loaded()
-            return do(self._work, gone.is_set)
+            with self._lock:
+                if self._work is None:
+                    self._work = self._loaded()
+                return do(self._work, gone.is_set)
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)

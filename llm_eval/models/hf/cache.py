@@ -74,16 +74,18 @@ def aligned(
     Each part is a cache, the rows to take from it (any may come several times), and for each the
     position behind its last token. What stands before a row's first token is left to the mask.
     """
-    layers = []
+    layers, known = [], {}
     for number in range(len(parts[0][0].layers)):
         pieces: list[list[Any]] = [[], []]
-        for cache, rows, ends in parts:
+        for part, (cache, rows, ends) in enumerate(parts):
             buffers = cache.layers[number].buffers
-            index = _places(rows, ends, buffers[0].shape[2], width, room, buffers[0].device)
+            place = part, buffers[0].shape[2], buffers[0].device
+            if place not in known:
+                known[place] = _places(rows, ends, *place[1:], width, room)
             for made, buffer in zip(pieces, buffers, strict=True):
                 _, heads, _, size = buffer.shape
                 flat = buffer.transpose(1, 2).reshape(-1, heads * size)
-                taken = flat.index_select(0, index)
+                taken = flat.index_select(0, known[place])
                 made.append(taken.view(len(rows), width + room, heads, size).transpose(1, 2))
         keys, values = (p[0] if len(p) == 1 else torch.cat(p) for p in pieces)
         layers.append(Layer.of(keys, values, width))
@@ -91,7 +93,7 @@ def aligned(
 
 
 def _places(
-    rows: Sequence[int], ends: Sequence[int], long: int, width: int, room: int, device: Any
+    rows: Sequence[int], ends: Sequence[int], long: int, device: Any, width: int, room: int
 ) -> Any:
     """Where in a flattened buffer of `long` positions a row each new position comes from."""
     row = torch.tensor(rows, device=device)[:, None]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from llm_eval.errors import UserError
@@ -29,7 +30,7 @@ class Texts:
     system_message: str | None = None
     template_arguments: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def begins(self) -> list[int]:
         """What the tokenizer puts before every text: the token that begins it, or nothing."""
         first = self.tokenizer("")["input_ids"][:1]
@@ -66,14 +67,13 @@ class Texts:
         self, asked: Sequence[tuple[str, Sequence[str]]]
     ) -> list[tuple[list[int], list[list[int]]]]:
         """For each (prompt, options): the tokens of the prompt, and of each option behind it."""
-        texts: list[str] = []
-        for prompt, options in asked:
-            context, space = _parted(self.shown(prompt))
-            texts += [context, *(context + space + o for o in options)]
+        parted = [(*_parted(self.shown(prompt)), options) for prompt, options in asked]
+        texts = [
+            c + end for c, space, options in parted for end in ("", *(space + o for o in options))
+        ]
         encoded = iter(self._encoded(texts))
         told = []
-        for prompt, options in asked:
-            context, space = _parted(self.shown(prompt))
+        for context, space, options in parted:
             ids = next(encoded)
             ends = [next(encoded)[len(ids) :] for _ in options]
             ends = [end or self._alone(space + o) for end, o in zip(ends, options, strict=True)]

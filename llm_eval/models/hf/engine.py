@@ -31,7 +31,7 @@ class _Picker:
             head.register_forward_pre_hook(self)
 
     def __call__(self, head: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        if not self.places:
+        if not self.places or not args:
             return None
         self.used = True
         return (_at(args[0], self.places)[None], *args[1:])
