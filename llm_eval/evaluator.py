@@ -185,7 +185,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="evaluator.py", description="Evaluate a model on a dataset.", allow_abbrev=False
     )
-    parser.add_argument("--model", required=True, help="a backend: openai, oracle, random, first")
+    parser.add_argument(
+        "--model", required=True, help="a backend: openai, huggingface, oracle, random, first"
+    )
     parser.add_argument("--dataset", required=True, help="a name, a slug, or a path to a module")
     parser.add_argument("--subset", nargs="*", help="one subset or several (default: all)")
     parser.add_argument("--split", help="default: test, else the first there is")

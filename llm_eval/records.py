@@ -103,12 +103,16 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """What is sent for one sample. `reference` is there for the baselines and never leaves here."""
+    """What is sent for one sample. `reference` is there for the baselines and never leaves here.
+
+    `images` are URLs, paths, data URLs or PIL images.
+    """
 
     sample_id: str
     text: str
     options: tuple[str, ...] = ()
     reference: str | None = None
+    images: tuple[Any, ...] = ()
 
     @classmethod
     def of(cls, sample: Sample) -> Prompt:
@@ -122,14 +126,56 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Continuation:
+    """How likely a text is behind a prompt.
+
+    `logprob` is the sum over its `tokens` tokens, in nats; `chars` its length in characters;
+    `greedy`: each of its tokens was the likeliest at its place.
+    """
+
+    logprob: float
+    tokens: int
+    chars: int
+    greedy: bool = False
+
+    @property
+    def per_token(self) -> float:
+        """Log-probability divided by tokens."""
+        return self.logprob / max(1, self.tokens)
+
+    @property
+    def per_char(self) -> float:
+        """Log-probability divided by characters (lm-evaluation-harness: acc_norm)."""
+        return self.logprob / max(1, self.chars)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """A model's reply: its text untouched, or the failure that stands in its place."""
+    """A model's reply: its text untouched, or the failure that stands in its place.
+
+    `options` are the likelihoods of the prompt's options, in their order, where they were asked
+    for; `text` is then the likeliest one. `logprob` and `tokens` are of a generated text, where the
+    backend tells them.
+    """
 
     sample_id: str
     text: str | None = None
     finish_reason: str | None = None
+    options: tuple[Continuation, ...] = ()
+    logprob: float | None = None
+    tokens: int | None = None
     usage: Usage = Usage()
     failure: Failure | None = None
+
+    @property
+    def logits(self) -> dict[str, list[Any]]:
+        """The options' likelihoods as columns; JSON-ready, haerae-evaluation-toolkit's name."""
+        return {
+            "option_log_probs": [o.logprob for o in self.options],
+            "option_tokens": [o.tokens for o in self.options],
+            "option_chars": [o.chars for o in self.options],
+            "option_greedy": [o.greedy for o in self.options],
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +184,7 @@ class Score:
 
     `answered` is False when no answer could be read from the reply: that scores 0, and is counted.
     None: the method does not say. `why` is the reason for a score, where a method tells one.
+    `measures` are what a method measures besides, by name.
     """
 
     sample_id: str
@@ -146,3 +193,4 @@ class Score:
     extracted: str | None = None
     answered: bool | None = True
     why: str | None = None
+    measures: Mapping[str, float] = field(default_factory=dict)

@@ -60,6 +60,8 @@ class Row:
             out["options"] = list(s.options)
         if s.metadata:
             out["metadata"] = dict(s.metadata)
+        if self.prediction.options:
+            out["logits"] = self.prediction.logits
         if self.score is not None:
             out["evaluation"] = _evaluation(self.score)
         if self.error:
@@ -71,7 +73,7 @@ class Row:
 
 def _evaluation(score: Score) -> dict[str, Any]:
     found = {"is_correct": score.is_correct, "score": score.value, "extracted": score.extracted}
-    return found | ({"why": score.why} if score.why else {})
+    return found | dict(score.measures) | ({"why": score.why} if score.why else {})
 
 
 More = Callable[[Sequence[Score]], dict[str, float]]

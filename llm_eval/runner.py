@@ -17,9 +17,9 @@ from llm_eval.dataset.adapt import judges_itself, samples_of
 from llm_eval.dataset.base import BaseDataset
 from llm_eval.errors import HretError, RunError, UserError
 from llm_eval.evaluation import BaseEvaluator, load_evaluator
-from llm_eval.models import BaseModel, load_model
+from llm_eval.models import BaseModel, load_model, require
 from llm_eval.models.function import FunctionModel
-from llm_eval.records import Failure, Prediction, Prompt, Sample, Score
+from llm_eval.records import Failure, Prediction, Sample, Score
 from llm_eval.results import EvaluationResult, Reply, Row, mean, summed_up
 from llm_eval.scaling_methods import SCALING_METHODS
 
@@ -72,6 +72,8 @@ class PipelineRunner:
         samples = samples[: self.limit] if self.limit is not None else samples
         about, before = _info(dataset), model.usage
         method, note = _fitting(method, dataset, samples, about)
+        if method.scoring == "logprob":
+            require(model, "logprobs", f"evaluation method {method.name!r}")
         method.fits(samples)
         model.fits(samples)
         note = note or _alike(model, method)
@@ -86,6 +88,8 @@ class PipelineRunner:
             "dataset": _name_of(self.dataset_name),
             "model": model.label,
             "evaluation_method": method.name,
+            "scoring": method.scoring,
+            **({"asked": dict(model.about)} if model.about else {}),
             **({"replies": method.replies} if method.replies > 1 else {}),
             **({"note": note} if note else {}),
             "usage": usage,
@@ -108,7 +112,7 @@ class PipelineRunner:
             nonlocal done
             async with gate:
                 asked = [s for s in pack for _ in range(method.replies)]
-                predictions = await _predictions(model, asked)
+                predictions = await _predictions(model, asked, method)
                 replies = await _judged(asked, predictions, method, dataset)
                 rows = [_row(s, replies, i, method) for i, s in enumerate(pack)]
             done += len(pack)
@@ -152,10 +156,20 @@ def _info(dataset: BaseDataset) -> dict[str, Any]:
         raise UserError(f"{type(dataset).__name__}.info() failed: {type(e).__name__}: {e}") from e
 
 
-async def _predictions(model: BaseModel, pack: Sequence[Sample]) -> list[Prediction]:
-    """The predictions of a pack; where the backend fails as a whole, a failure for each sample."""
+async def _predictions(
+    model: BaseModel, pack: Sequence[Sample], method: BaseEvaluator
+) -> list[Prediction]:
+    """The predictions of a pack; where the backend fails as a whole, a failure for each sample.
+
+    Where options are weighed, a sample that has none is not asked: it stays without a text.
+    """
+    prompts = [method.asked(s) for s in pack]
     try:
-        return await model.generate([Prompt.of(s) for s in pack])
+        if method.scoring == "generate":
+            return await model.generate(prompts)
+        closed = [p for p in prompts if p.options]
+        told = iter(await model.weigh(closed, method.delimiter) if closed else [])
+        return [next(told) if p.options else Prediction(sample_id=p.sample_id) for p in prompts]
     except RunError as e:
         return [Prediction(sample_id=s.id, failure=Failure.of(e, "generate")) for s in pack]
 
@@ -169,15 +183,15 @@ async def _judged(
     """Each reply: scored, unscored for want of a reference, or failed."""
     pairs = list(zip(samples, predictions, strict=True))
     can = [_can_be_judged(s, p, method) for s, p in pairs]
-    items = [(s, p.text or "") for (s, p), yes in zip(pairs, can, strict=True) if yes]
-    verdicts = iter(await method.score_all(items, dataset) if items else [])
+    items = [pair for pair, yes in zip(pairs, can, strict=True) if yes]
+    verdicts = iter(await method.judge_all(items, dataset) if items else [])
     return [
         _reply(p, next(verdicts) if yes else None) for p, yes in zip(predictions, can, strict=True)
     ]
 
 
 def _can_be_judged(sample: Sample, prediction: Prediction, method: BaseEvaluator) -> bool:
-    if prediction.failure or prediction.text is None:
+    if prediction.failure or (prediction.text is None and method.scoring == "generate"):
         return False
     return sample.reference is not None or not method.needs_reference
 
@@ -186,7 +200,7 @@ def _reply(prediction: Prediction, verdict: Score | Failure | None) -> Reply:
     if isinstance(verdict, Failure):
         return Reply(prediction, None, verdict.to_dict())
     failure = prediction.failure
-    if failure is None and prediction.text is None:
+    if failure is None and prediction.text is None and verdict is None:
         failure = Failure(where="generate", kind="malformed", message="no text")
     return Reply(prediction, verdict, failure.to_dict() if failure else None)
 

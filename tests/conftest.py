@@ -79,6 +79,16 @@ def hub() -> Iterator[HubServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def tiny_lm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny random Llama."""
+    for package in ("torch", "transformers"):
+        pytest.importorskip(package, reason=f"{package} is not installed: the extra 'hf' brings it")
+    from tests.fakes.tiny_lm import make
+
+    return make(tmp_path_factory.mktemp("tiny-lm"))
+
+
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """The environment of a child process: this test's home, no keys, loopback alone."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from llm_eval.dataset.base import BaseDataset
 from llm_eval.errors import RunError, ScoringError, boundary
-from llm_eval.records import Failure, Sample, Score
+from llm_eval.records import Failure, Prediction, Prompt, Sample, Score
 from llm_eval.registry import Registry
 
 Item = tuple[Sample, str]  # a sample and a reply to it
@@ -17,9 +18,14 @@ class BaseEvaluator:
 
     `needs_reference`: samples without one go unscored. `replies` is how many replies to each
     sample are asked for, and `least` how many of them must come for the sample to be scored.
+    `scoring`: the model writes a reply ("generate"), or says how likely each option is ("logprob");
+    a method of the second kind writes `judge_all`, for it has no reply to read. `delimiter` then
+    stands between prompt and option (None: see `BaseModel.weigh`).
     """
 
     name: str = "method"
+    scoring: Literal["generate", "logprob"] = "generate"
+    delimiter: str | None = None
     needs_reference: bool = True
     replies: int = 1
     least: int = 1
@@ -35,12 +41,22 @@ class BaseEvaluator:
         """A judgement, or the failure in its place, of each (sample, reply), in order."""
         return [self._judged(sample, reply, dataset) for sample, reply in items]
 
+    async def judge_all(
+        self, items: Sequence[tuple[Sample, Prediction]], dataset: BaseDataset
+    ) -> list[Score | Failure]:
+        """As `score_all`, of predictions; for methods that read more of one than its text."""
+        return await self.score_all([(s, p.text or "") for s, p in items], dataset)
+
+    def asked(self, sample: Sample) -> Prompt:
+        """What the model is asked for a sample."""
+        return Prompt.of(sample)
+
     def measured(self, scores: Sequence[Score]) -> dict[str, float]:
         """What a sample measures besides its score, from the scores of all its replies.
 
         A run tells the mean of each over its scored samples, and the standard error.
         """
-        return {}
+        return dict(scores[0].measures) if scores else {}
 
     def _judged(self, sample: Sample, reply: str, dataset: BaseDataset) -> Score | Failure:
         try:
@@ -56,6 +72,7 @@ EVALUATORS: Registry[type[BaseEvaluator]] = Registry(
         "string_match": "llm_eval.evaluation.string_match:StringMatch",
         "dataset": "llm_eval.evaluation.own:DatasetsOwn",
         "code": "llm_eval.evaluation.code:Code",
+        "log_likelihood": "llm_eval.evaluation.log_likelihood:LogProbEvaluator",
     },
 )
 register_evaluator = EVALUATORS.add

@@ -8,7 +8,7 @@ haerae-evaluation-toolkit users know.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from llm_eval.aio import run_sync
@@ -47,9 +47,18 @@ class BaseModel:
         """What was spent so far."""
         return Usage()
 
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """What decides its answers besides prompt and parameters; a result tells it."""
+        return {}
+
     async def generate(self, prompts: Sequence[Prompt]) -> list[Prediction]:
         """One prediction per prompt, in order."""
         raise NotImplementedError(f"{type(self).__name__} has no generate()")
+
+    async def likelihoods(self, prompts: Sequence[Prompt]) -> list[Prediction]:
+        """One prediction per prompt, in order, each with the likelihoods of its options."""
+        raise NotImplementedError(f"{type(self).__name__} has no likelihoods()")
 
     def fits(self, samples: Sequence[Sample]) -> None:
         """Raise a `UserError` if the model can do nothing with these samples."""
@@ -65,15 +74,57 @@ class BaseModel:
     ) -> list[dict[str, Any]]:
         """`inputs` (dicts with `input`, `options`?, ...) with `prediction` added to each.
 
-        A sample that failed has `prediction` None and an `error`.
+        With `return_logits` samples that have options are weighed, not answered: `prediction` is
+        the likeliest one, and `logits` has "option_log_probs". A sample that failed has
+        `prediction` None and an `error`.
         """
         if return_logits:
             require(self, "logprobs", "return_logits=True")
         samples = [_sample(i, item) for i, item in enumerate(inputs)]
         if samples:
             self.fits(samples)
-        predictions = run_sync(self.generate([Prompt.of(s) for s in samples]))
+        prompts = [Prompt.of(s) for s in samples]
+        predictions = run_sync(
+            self._weighed_or_told(prompts) if return_logits else self.generate(prompts)
+        )
         return [_with(item, p) for item, p in zip(inputs, predictions, strict=True)]
+
+    async def weigh(
+        self, prompts: Sequence[Prompt], delimiter: str | None = None
+    ) -> list[Prediction]:
+        """The likelihoods of each prompt's options, as they follow its text.
+
+        `delimiter` stands before each option. None: a space, but nothing where the text ends in
+        white space, or where the option begins the assistant's turn (`can.chat`). It counts in
+        tokens and not in `chars`, as in lm-evaluation-harness.
+        """
+        asked = [_delimited(p, delimiter, self.can.chat) for p in prompts]
+        found = await self.likelihoods(asked)
+        return [_undelimited(p, told) for p, told in zip(prompts, found, strict=True)]
+
+    async def _weighed_or_told(self, prompts: Sequence[Prompt]) -> list[Prediction]:
+        """Likelihoods for prompts that have options, replies to the others, in order."""
+        await self.check()
+        closed = [p for p in prompts if p.options]
+        others = [p for p in prompts if not p.options]
+        weighed = iter(await self.weigh(closed) if closed else [])
+        told = iter(await self.generate(others) if others else [])
+        return [next(weighed if p.options else told) for p in prompts]
+
+
+def _delimited(prompt: Prompt, delimiter: str | None, opens_turn: bool) -> Prompt:
+    if delimiter is None:
+        delimiter = "" if opens_turn or prompt.text[-1:].isspace() else " "
+    return replace(prompt, options=tuple(delimiter + option for option in prompt.options))
+
+
+def _undelimited(prompt: Prompt, told: Prediction) -> Prediction:
+    if len(told.options) != len(prompt.options):
+        return told
+    pairs = list(zip(told.options, prompt.options, strict=True))
+    likeliest = max(pairs, key=lambda pair: pair[0].logprob, default=None)
+    options = tuple(replace(weighed, chars=len(text)) for weighed, text in pairs)
+    return replace(told, options=options, text=likeliest[1] if likeliest else None)
 
 
 def _sample(index: int, item: Mapping[str, Any]) -> Sample:
@@ -88,7 +139,8 @@ def _sample(index: int, item: Mapping[str, Any]) -> Sample:
 
 def _with(item: Mapping[str, Any], prediction: Prediction) -> dict[str, Any]:
     error = {"error": prediction.failure.to_dict()} if prediction.failure else {}
-    return {**item, "prediction": prediction.text, **error}
+    logits = {"logits": prediction.logits} if prediction.options else {}
+    return {**item, "prediction": prediction.text, **logits, **error}
 
 
 def require(backend: BaseModel, feature: str, wanted_by: str) -> None:
@@ -103,6 +155,7 @@ MODELS: Registry[type[BaseModel]] = Registry(
     "model",
     {
         "openai": "llm_eval.models.openai:OpenAIModel",
+        "huggingface": "llm_eval.models.huggingface:HuggingFaceModel",
         "oracle": "llm_eval.models.baselines:Oracle",
         "random": "llm_eval.models.baselines:Random",
         "first": "llm_eval.models.baselines:First",

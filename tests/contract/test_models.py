@@ -70,9 +70,12 @@ def server(chat: ChatServer) -> ChatServer:
     return chat
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=[*BACKENDS, "huggingface"])
 def model(request: pytest.FixtureRequest, server: ChatServer) -> BaseModel:
     """Each backend in turn."""
+    if request.param == "huggingface":
+        folder = request.getfixturevalue("tiny_lm")
+        return load_model("huggingface", model_name_or_path=str(folder), max_new_tokens=4)
     return BACKENDS[request.param](server)
 
 
@@ -155,8 +158,14 @@ def test_a_batch_takes_the_toolkits_other_arguments(model: BaseModel) -> None:
     """`until`, `show_progress` and such are taken; log-probs are refused where there are none."""
     given = [{"input": "text", "reference": "B", "options": list(OPTIONS)}]
     assert len(model.generate_batch(given, until="\n", show_progress=True)) == 1
-    with pytest.raises(UserError, match="logprobs"):
-        model.generate_batch(given, return_logits=True)
+    if model.can.logprobs:
+        (found,) = model.generate_batch(given, return_logits=True)
+        told = found["logits"]["option_log_probs"]
+        assert len(told) == len(OPTIONS) and max(told) < 0
+        assert found["prediction"] == OPTIONS[told.index(max(told))]
+    else:
+        with pytest.raises(UserError, match="logprobs"):
+            model.generate_batch(given, return_logits=True)
     run_sync(model.close())
 
 

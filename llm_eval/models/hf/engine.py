@@ -1,0 +1,129 @@
+"""Forward passes: many rows at once, and logits only where they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any
+
+import torch
+
+from llm_eval.models.hf.cache import aligned, bytes_of, empty
+
+Ids = Sequence[int]
+Place = tuple[int, int]  # a row, and a position in what was fed of it
+PROBE = (3, 5, 7, 11, 13, 17)
+
+
+class _Picker:
+    """Lets the model's head see only the places asked for.
+
+    What a model does to its logits besides (a scale, a soft cap) stays its own: the head is run by
+    the model, on fewer hidden states.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.places: Sequence[Place] = ()
+        self.used = False
+        head = model.get_output_embeddings()
+        if head is not None:
+            head.register_forward_pre_hook(self)
+
+    def __call__(self, head: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        if not self.places or not args:
+            return None
+        self.used = True
+        return (_at(args[0], self.places)[None], *args[1:])
+
+
+def _at(values: Any, places: Sequence[Place]) -> Any:
+    rows, columns = (torch.tensor(p, device=values.device) for p in zip(*places, strict=True))
+    return values[rows, columns]
+
+
+@dataclass
+class Engine:
+    """A model with all that is known of it.
+
+    `max_length` is the context length in tokens, None where nobody knows it; `shares` whether a
+    prefix can be read once for several rows; `token_bytes` what keys and values of a token take.
+    """
+
+    model: Any
+    device: Any
+    max_length: int | None
+    end_tokens: frozenset[int]
+    shares: bool = False
+    token_bytes: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._picker = _Picker(self.model)
+        self._takes = set(signature(self.model.forward).parameters)
+        self.shares = self._can_share()
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens there are to choose from."""
+        return int(self.model.config.get_text_config().vocab_size)
+
+    def read(self, rows: Sequence[Ids], at: Sequence[Place], *, keep: bool) -> tuple[Any, Any]:
+        """(logits [places, vocabulary], cache or None) of rows from their first token on."""
+        cache = empty() if keep else None
+        return self._forward(rows, at, {"past_key_values": cache, "use_cache": keep}), cache
+
+    def go_on(
+        self, rows: Sequence[Ids], at: Sequence[Place], cache: Any, lengths: Sequence[int]
+    ) -> Any:
+        """Logits [places, vocabulary] of rows behind what `cache` holds, which grows by them.
+
+        `lengths` are the tokens each row has there, aligned on the right.
+        """
+        width, more = cache.get_seq_length(), max(map(len, rows))
+        had = torch.tensor(lengths, device=self.device)[:, None]
+        known: dict[str, Any] = {"past_key_values": cache, "use_cache": True}
+        if min(lengths) < width or "position_ids" not in self._takes:
+            seen = torch.arange(width + more, device=self.device)[None] >= width - had
+            known["attention_mask"] = seen.long()
+        if "position_ids" in self._takes:
+            known["position_ids"] = had + torch.arange(more, device=self.device)[None]
+        return self._forward(rows, at, known)
+
+    def _forward(self, rows: Sequence[Ids], at: Sequence[Place], known: dict[str, Any]) -> Any:
+        longest = max(map(len, rows))
+        ids = torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows])
+        self._picker.places, self._picker.used = at, False
+        try:
+            out = self.model(input_ids=ids.to(self.device), return_dict=True, **known)
+        finally:
+            self._picker.places = ()
+        return out.logits[0] if self._picker.used else _at(out.logits, at)
+
+    def _can_share(self) -> bool:
+        """Does reading a prefix once give what reading it again gives? Tried on a few tokens.
+
+        States that are no keys and values (Mamba and its like) cannot be shared.
+        """
+        whole = [i % self.vocabulary for i in PROBE]
+        places = [(0, len(whole) - 1)]
+        with torch.inference_mode():
+            wanted, _ = self.read([whole], places, keep=False)
+            try:
+                _, cache = self.read([whole[:2], whole[:4]], [(0, 0)], keep=True)
+                self.token_bytes = bytes_of(cache) / 8
+                both = aligned([(cache, [1, 0], [4, 2])], width=4, room=2)
+                ends = [(0, 1), (1, 3)]
+                found = self.go_on([whole[4:], whole[2:]], ends, both, [4, 2])
+            except Exception:  # a model's own code refuses a cache of ours however it likes
+                return False
+        wanted, found = wanted.float().log_softmax(-1), found.float().log_softmax(-1)
+        near = 1e-3 if self.model.dtype == torch.float32 else 0.1
+        likely = wanted.topk(min(100, self.vocabulary)).indices[0]
+        return bool((found - wanted)[:, likely].abs().max() < near)
+
+
+def ran_out(error: RuntimeError) -> bool:
+    """Is it want of memory, on whatever device?"""
+    said = str(error).lower()
+    wants = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, torch.OutOfMemoryError) or any(w in said for w in wants)
