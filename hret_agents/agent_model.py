@@ -9,11 +9,11 @@ from typing import Any
 from smolagents.models import ChatMessage, Model, OpenAIModel
 
 from hret_agents.ask import model_name
-from hret_agents.money import cost, own_prices, price_of
 from hret_agents.translate.chat import LIMITS
 from hret_agents.translators import DEFAULT_MODEL
 from llm_eval.errors import AuthError, HretError, UserError
 from llm_eval.models.openai import endpoint_of
+from llm_eval.models.prices import cost, own_prices, price_of
 from llm_eval.records import Usage
 from llm_eval.secret import Secret
 

@@ -17,13 +17,13 @@ from smolagents.utils import AgentGenerationError
 from hret_agents import agent_words as words
 from hret_agents.agent_model import Metered, OutOfMoney, Purse
 from hret_agents.job import Listener, PortResult, Stage
-from hret_agents.money import cost
 from hret_agents.port import result_of
 from hret_agents.spent import Spent, spent
 from hret_agents.steps.state import Port
 from hret_agents.tools import DatasetPusher, StepTool
 from llm_eval import prompts
 from llm_eval.errors import Unknown, UserError
+from llm_eval.models.prices import cost
 from llm_eval.records import Usage
 
 Stopped = Literal["done", "steps", "cost", "error"]

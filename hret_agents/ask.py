@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hret_agents.job import PortJob
-from hret_agents.money import Budget, cost
+from hret_agents.money import Budget
 from hret_agents.translate.chat import LIMITS, PATH, is_about
 from hret_agents.translators import Choice
 from llm_eval import settings
@@ -23,6 +23,7 @@ from llm_eval.dataset.ports import write_atomically
 from llm_eval.errors import RETRYABLE, BackendError, Unknown, UserError
 from llm_eval.models import MODELS
 from llm_eval.models.openai import endpoint_of, reply_text
+from llm_eval.models.prices import cost
 from llm_eval.models.transport import Transport
 from llm_eval.records import Usage
 from llm_eval.secret import Secret

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
-from hret_agents.money import cost, rates_of
 from hret_agents.plan.glossary import Glossary, Terms
 from hret_agents.plan.records import Plan
 from hret_agents.tokens import Meter
@@ -19,6 +18,7 @@ from hret_agents.translate.chat import system_prompt
 from hret_agents.translate.packing import PACK_CHARS, packs_of
 from hret_agents.translate.split import PIECE_CHARS
 from hret_agents.translate.units import Unit, unit_of
+from llm_eval.models.prices import cost, rates_of
 from llm_eval.records import Usage
 
 __all__ = ["Estimate", "Key", "Known", "cost", "estimate"]

@@ -19,13 +19,6 @@ from llm_eval.records import Usage
 Term = tuple[str, str]
 Row = tuple[Sequence[str], str, Sequence[Term]]  # texts, because, like
 
-RATES: Mapping[str, float] = {  # characters per token
-    "latin": 4.6,
-    "signs": 1.5,
-    "hangul": 1.6,
-    "han": 1.35,
-    "other": 3.0,
-}
 DENSITY: Mapping[str, float] = {  # characters that say what one of English says
     "latin": 1.0,
     "hangul": 0.55,
@@ -58,6 +51,7 @@ class Meter:
     def text(self, text: str) -> float:
         """Tokens of a text.
 
+        >>> from llm_eval.models.prices import RATES
         >>> meter = Meter("ko", RATES)
         >>> round(meter.text("How many apples are there?"), 1), round(meter.text("몇 개인가?"), 1)
         (6.1, 3.8)

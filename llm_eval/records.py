@@ -85,7 +85,8 @@ class Sample:
     """One row of a benchmark as a model and a scorer see it.
 
     `reference` is None where the dataset gives none; `options` is empty for open questions;
-    `index` is the row's place in its dataset, which `evaluate_prediction` takes.
+    `index` is the row's place in its dataset, which `evaluate_prediction` takes. `images` are URLs,
+    data URLs, paths or PIL images.
     """
 
     index: int
@@ -93,6 +94,7 @@ class Sample:
     reference: str | None = None
     options: tuple[str, ...] = ()
     subset: str | None = None
+    images: tuple[Any, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -105,7 +107,12 @@ class Sample:
 class Prompt:
     """What is sent for one sample. `reference` is there for the baselines and never leaves here.
 
-    `images` are URLs, paths, data URLs or PIL images.
+    `images` are URLs, data URLs, paths or PIL images. `messages` are a conversation in OpenAI's
+    shape, and `token_ids` tokens, either of them in place of `text`. `params` go over the backend's
+    own parameters, for this prompt alone: "max_tokens", "temperature", "top_p", "top_k", "seed",
+    "stop" (a list of texts), "logprobs" (most likely tokens to tell at each place; 0: the token
+    itself), "choice" (the reply is one of these texts), "response_format" (OpenAI's). A backend
+    that cannot do what one asks answers with a failure, and never without it.
     """
 
     sample_id: str
@@ -113,6 +120,9 @@ class Prompt:
     options: tuple[str, ...] = ()
     reference: str | None = None
     images: tuple[Any, ...] = ()
+    messages: tuple[Mapping[str, Any], ...] = ()
+    token_ids: tuple[int, ...] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, sample: Sample) -> Prompt:
@@ -122,7 +132,19 @@ class Prompt:
             text=sample.input,
             options=sample.options,
             reference=sample.reference,
+            images=sample.images,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token in its place: `logprob` in nats (None at the first place of a text, where nothing
+    stands before it), and the likeliest tokens there with theirs, in `top`."""
+
+    text: str
+    logprob: float | None = None
+    id: int | None = None
+    top: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +177,9 @@ class Prediction:
 
     `options` are the likelihoods of the prompt's options, in their order, where they were asked
     for; `text` is then the likeliest one. `logprob` and `tokens` are of a generated text, where the
-    backend tells them.
+    backend tells them, and `detail` is that text (or the prompt, see `BaseModel.prompt_logprobs`)
+    token by token, where that was asked for. `reasoning` is what a model thought aloud, where the
+    server keeps it apart. `alternatives` are the further texts of a request for several.
     """
 
     sample_id: str
@@ -164,6 +188,9 @@ class Prediction:
     options: tuple[Continuation, ...] = ()
     logprob: float | None = None
     tokens: int | None = None
+    detail: tuple[Token, ...] = ()
+    reasoning: str | None = None
+    alternatives: tuple[str, ...] = ()
     usage: Usage = Usage()
     failure: Failure | None = None
 

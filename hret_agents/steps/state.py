@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hret_agents.job import PortJob
-from hret_agents.money import cost
 from hret_agents.plan.records import Plan
 from hret_agents.source import Source
 from hret_agents.translators import Choice
 from llm_eval.dataset.spec import Manifest, SplitRecord
+from llm_eval.models.prices import cost
 from llm_eval.records import Usage
 
 Splits = dict[str, dict[str, SplitRecord]]

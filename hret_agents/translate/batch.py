@@ -16,7 +16,7 @@ from collections.abc import Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hret_agents.money import Reservation, cost
+from hret_agents.money import Reservation
 from hret_agents.translate.base import Answer, Ask, Reply
 from hret_agents.translate.batch_server import ONWARD, BatchServer, Result, Vanished, undone
 from hret_agents.translate.batch_store import BatchStore, Place
@@ -25,6 +25,7 @@ from hret_agents.translate.masks import mask
 from hret_agents.translate.reply import decode
 from llm_eval.errors import BackendError, HretError, UserError
 from llm_eval.models.openai import reply_text
+from llm_eval.models.prices import cost
 from llm_eval.records import Failure, Usage
 
 if TYPE_CHECKING:

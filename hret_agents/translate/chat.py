@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hret_agents.money import Budget, cost, rates_of
+from hret_agents.money import Budget
 from hret_agents.tokens import Meter
 from hret_agents.translate.base import Answer, Ask
 from hret_agents.translate.masks import mask
@@ -20,6 +20,7 @@ from hret_agents.translate.reply import decode
 from llm_eval import prompts
 from llm_eval.errors import BackendError, UserError
 from llm_eval.models.openai import reply_text
+from llm_eval.models.prices import cost, rates_of
 from llm_eval.models.transport import Transport
 from llm_eval.records import Failure, Usage
 

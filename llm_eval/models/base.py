@@ -21,11 +21,15 @@ from llm_eval.registry import Registry
 class Capabilities:
     """What a backend can do, asked before the first request.
 
-    `batch` is how many samples one call takes: 1 over HTTP, hundreds for an engine in-process.
+    `logprobs`: how likely options are; `prompt_logprobs`: how likely each token of a prompt is;
+    `constrained`: replies held to the texts of a choice. `batch` is how many samples one call
+    takes: 1 over HTTP, hundreds for an engine in-process.
     """
 
     generate: bool = True
     logprobs: bool = False
+    prompt_logprobs: bool = False
+    constrained: bool = False
     chat: bool = False
     images: bool = False
     batch: int = 1
@@ -36,6 +40,10 @@ class BaseModel:
 
     name: str = "model"
     can: Capabilities = Capabilities()
+
+    def __init__(self, **params: Any) -> None:
+        """Backends written for haerae-evaluation-toolkit pass their parameters on to here."""
+        self.params = params
 
     @property
     def label(self) -> str:
@@ -49,8 +57,15 @@ class BaseModel:
 
     @property
     def about(self) -> Mapping[str, Any]:
-        """What decides its answers besides prompt and parameters; a result tells it."""
+        """What decides its answers besides the prompt: parameters, template, precision, ...
+
+        JSON-ready, never a key. A result tells it, and replies are kept under it.
+        """
         return {}
+
+    def cost(self, usage: Usage) -> float | None:
+        """USD for `usage`; None where the price is unknown."""
+        return None
 
     async def generate(self, prompts: Sequence[Prompt]) -> list[Prediction]:
         """One prediction per prompt, in order."""
@@ -59,6 +74,16 @@ class BaseModel:
     async def likelihoods(self, prompts: Sequence[Prompt]) -> list[Prediction]:
         """One prediction per prompt, in order, each with the likelihoods of its options."""
         raise NotImplementedError(f"{type(self).__name__} has no likelihoods()")
+
+    async def prompt_logprobs(self, prompts: Sequence[Prompt]) -> list[Prediction]:
+        """One prediction per prompt, in order, whose `detail` is the prompt, token by token."""
+        raise NotImplementedError(f"{type(self).__name__} has no prompt_logprobs()")
+
+    async def probe(self) -> None:
+        """Raise a `UserError` if what is behind this backend does not really tell likelihoods.
+
+        Called after `check` where they are wanted, before the first sample.
+        """
 
     def fits(self, samples: Sequence[Sample]) -> None:
         """Raise a `UserError` if the model can do nothing with these samples."""
@@ -156,6 +181,9 @@ MODELS: Registry[type[BaseModel]] = Registry(
     {
         "openai": "llm_eval.models.openai:OpenAIModel",
         "huggingface": "llm_eval.models.huggingface:HuggingFaceModel",
+        "litellm": "llm_eval.models.litellm:LiteLLMModel",
+        "multi": "llm_eval.models.multi:MultiModel",
+        "vllm": "llm_eval.models.vllm:VLLMModel",
         "oracle": "llm_eval.models.baselines:Oracle",
         "random": "llm_eval.models.baselines:Random",
         "first": "llm_eval.models.baselines:First",

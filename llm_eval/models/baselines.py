@@ -11,11 +11,19 @@ from collections.abc import Sequence
 
 from llm_eval.errors import UserError
 from llm_eval.models.base import BaseModel, Capabilities
-from llm_eval.records import Prediction, Prompt, Sample
+from llm_eval.records import Prediction, Prompt, Sample, Usage
 
 
 class _Baseline(BaseModel):
     can = Capabilities(batch=1024)
+
+    def __init__(self) -> None:
+        """A baseline takes no parameters."""
+        super().__init__()
+
+    def cost(self, usage: Usage) -> float:
+        """Nothing."""
+        return 0.0
 
     async def generate(self, prompts: Sequence[Prompt]) -> list[Prediction]:
         """An answer per prompt, at once."""

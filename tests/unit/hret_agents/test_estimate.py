@@ -13,14 +13,14 @@ import pytest
 
 from hret_agents.checks import Rules
 from hret_agents.estimate import Estimate, estimate
-from hret_agents.money import own_prices
 from hret_agents.plan.records import Plan, Role, TaskPlan
-from hret_agents.tokens import RATES, Meter
+from hret_agents.tokens import Meter
 from hret_agents.translate.chat import ChatTranslator
 from hret_agents.translate.engine import Engine
 from hret_agents.translate.memory import Memory, unit_key
 from hret_agents.translate.packing import PACK_CHARS
 from hret_agents.translate.units import unit_of
+from llm_eval.models.prices import RATES, own_prices
 from llm_eval.models.transport import Endpoint, Transport
 from llm_eval.records import Usage
 from tests.fakes.chat import ChatServer

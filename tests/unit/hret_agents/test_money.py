@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from hret_agents.money import Budget, cost, own_prices, price_of, rates_of
-from hret_agents.tokens import RATES, Meter
+from hret_agents.money import Budget
+from hret_agents.tokens import Meter
 from llm_eval.errors import UserError
+from llm_eval.models.prices import RATES, cost, own_prices, price_of, rates_of
 from llm_eval.records import Usage
 
 MILLION = Usage(1, 1_000_000, 1_000_000)
