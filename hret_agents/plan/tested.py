@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from hret_agents.plan.look import FITS, Look, share_of
 from hret_agents.plan.records import LeafPath, Role
 from hret_agents.plan.schema import Leaf
+from llm_eval.evaluation.programs import judges_nothing
 
 _SOLUTIONS = re.compile(
     r"^(canonical_solution|(reference|gold|correct)_(solution|code|program|answer)|solution|code|"
@@ -21,7 +21,6 @@ _TESTS = re.compile(
 )
 _SETUP = re.compile(r"setup|import", re.I)
 _TEST = re.compile(r"\bassert\b|\bunittest\b|\bdef (check|test)")
-_DEFINING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 class Tested(NamedTuple):
@@ -44,36 +43,9 @@ def find_tested(
     asserting = [x for x in tests if looks[x.path].share(_TEST) >= FITS]
     if solution is None or not asserting or looks[solution.path].json:
         return None
-    if all(share_of(looks[x.path].texts, _only_defines) > 1 - FITS for x in asserting):
+    if all(share_of(looks[x.path].texts, judges_nothing) > 1 - FITS for x in asserting):
         return None
     tests = [x for x in tests if x in asserting or _SETUP.search(x.name)]
     tests.sort(key=lambda x: _SETUP.search(x.name) is None)  # what is set up comes first
     entry = next((x.path for x in code if x.name.lower() in ("entry_point", "fn_name")), None)
     return Tested(solution.path, [x.path for x in tests], entry)
-
-
-def _only_defines(test: str) -> bool:
-    """Does a test define what nothing calls, as a TestCase: would every program pass it?
-
-    `check` is called by those who judge.
-    """
-    try:
-        tree = ast.parse(test)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    checks = any(isinstance(n, ast.FunctionDef) and n.name == "check" for n in tree.body)
-    return not checks and not any(_judges(node) for node in _run(tree.body))
-
-
-def _run(body: Sequence[ast.stmt]) -> Iterator[ast.AST]:
-    """What runs when a module is executed under a name that is not __main__."""
-    for statement in body:
-        main = isinstance(statement, ast.If) and "__name__" in ast.unparse(statement.test)
-        if not isinstance(statement, _DEFINING) and not main:
-            yield from ast.walk(statement)
-
-
-def _judges(node: ast.AST) -> bool:
-    return isinstance(node, ast.Assert | ast.Raise) or (
-        isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
-    )

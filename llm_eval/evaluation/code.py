@@ -23,7 +23,7 @@ from typing import Any
 from llm_eval.dataset.base import BaseDataset
 from llm_eval.errors import UserError
 from llm_eval.evaluation.base import BaseEvaluator, Item
-from llm_eval.evaluation.programs import candidates
+from llm_eval.evaluation.programs import candidates, judges_nothing
 from llm_eval.records import Failure, Sample, Score
 from llm_eval.sandbox import Jail, JailError, Limits, SandboxUnavailable, layers
 
@@ -78,6 +78,12 @@ class Code(BaseEvaluator):
         for sample in samples:
             if _calls_check(sample) and not sample.metadata.get("entry_point"):
                 raise UserError(f"sample {sample.id} has check() in its tests and no entry_point")
+            if (tests := _tests(sample)) and all(map(judges_nothing, tests)):
+                raise UserError(
+                    f"the tests of sample {sample.id} define what nothing calls: "
+                    "every program would pass them",
+                    hint="write assertions that run, or def check(candidate)",
+                )
         if not layers().enough:
             raise SandboxUnavailable(layers())
 

@@ -1,13 +1,17 @@
-"""Reading a reply as a program: fences and prose off, thoughts cut, and joined to its prompt."""
+"""Reading a reply as a program (fences and prose off, thoughts cut, joined to its prompt), and
+whether tests can judge one."""
 
 from __future__ import annotations
 
+import ast
 import re
 import textwrap
+from collections.abc import Iterator, Sequence
 
 _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([\w+.-]*)[^\n]*\n(.*?)(?:^[ \t]*\1|\Z)", re.M | re.S)
 _OTHER = ("bash", "console", "json", "output", "sh", "shell", "text", "txt")  # not the program
 _CODE_LINE = re.compile(r"^(?:from \w|import \w|def \w|async def \w|class \w|@\w)", re.M)
+_DEFINING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _LONGEST = 200_000  # characters of a reply that are read
 
 
@@ -73,3 +77,30 @@ def _bodies(code: str) -> list[str]:
     if re.match(r"[ \t]", code):
         return [code, textwrap.indent(textwrap.dedent(code), "    ")]
     return [textwrap.indent(code, "    "), "    " + code, code]
+
+
+def judges_nothing(test: str) -> bool:
+    """Does a test only define what nothing calls, as a TestCase, so that every program passes it?
+
+    `check` is called by those who judge.
+    """
+    try:
+        tree = ast.parse(test)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    checks = any(isinstance(n, ast.FunctionDef) and n.name == "check" for n in tree.body)
+    return not checks and not any(_judges(node) for node in _run(tree.body))
+
+
+def _run(body: Sequence[ast.stmt]) -> Iterator[ast.AST]:
+    """What runs when a module is executed under a name that is not __main__."""
+    for statement in body:
+        main = isinstance(statement, ast.If) and "__name__" in ast.unparse(statement.test)
+        if not isinstance(statement, _DEFINING) and not main:
+            yield from ast.walk(statement)
+
+
+def _judges(node: ast.AST) -> bool:
+    return isinstance(node, ast.Assert | ast.Raise) or (
+        isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+    )

@@ -321,7 +321,12 @@ def test_what_cannot_be_judged_is_told_before_a_request(
 ) -> None:
     """No tests, tests that cannot be called, or no sandbox: a sentence, and no request."""
     model = OpenAIModel("m", api_base=chat.url)
-    for more, said in (({"tests": []}, "have none"), ({"entry_point": None}, "no entry_point")):
+    uncalled = "class T(unittest.TestCase):\n    def test(self):\n        assert f(1) == 2"
+    for more, said in (
+        ({"tests": []}, "have none"),
+        ({"entry_point": None}, "no entry_point"),
+        ({"tests": ["import unittest", uncalled]}, "every program would pass"),
+    ):
         told = {**Sums().load()[0]["metadata"], **more}
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Sums, "load", lambda self, told=told: [{"input": "q", "metadata": told}])
