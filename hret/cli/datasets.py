@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 HELP = "List, show, trust and remove the ports on this machine."
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 Slug = Annotated[str, typer.Argument(help="A port's slug, original name or pushed repo.")]
+Revision = Annotated[
+    str | None, typer.Option(help="Of a pushed repo: a branch, tag or commit (default: main).")
+]
 
 
 @app.command("list", help="List the ports; nothing of them is imported.")
@@ -39,9 +42,9 @@ def list_ports(
 
 
 @app.command("show", help="Show what a port is.")
-def show(slug: Slug) -> int:
+def show(slug: Slug, revision: Revision = None) -> int:
     """The port's manifest, where it lies, and where its module runs."""
-    port = _found(slug)
+    port = _found(slug, revision)
     typer.echo(port.manifest.to_json())
     typer.echo(str(port.folder))
     typer.echo(_where(port))
@@ -65,11 +68,11 @@ def remove(
 
 
 @app.command("trust", help="Trust a port's module as it stands now, after you have read it.")
-def trust(slug: Slug) -> int:
+def trust(slug: Slug, revision: Revision = None) -> int:
     """Note the module's hash as trusted."""
     from llm_eval.dataset import ports
 
-    port = _found(slug)
+    port = _found(slug, revision)
     typer.echo(f"trusted {port.folder / 'dataset.py'} (sha256 {ports.trust(port)})")
     return 0
 
@@ -92,13 +95,13 @@ def _where(port: Port) -> str:
     return f"module: runs in the sandbox; {by} wrote it"
 
 
-def _found(name: str) -> Port:
+def _found(name: str, revision: str | None = None) -> Port:
     """The port of that name here, else on the Hub: there, nothing of it is run."""
     from llm_eval.dataset import hub, ports
 
-    if port := ports.find(name):
+    if revision is None and (port := ports.find(name)):
         return port
-    if hub.is_repo(name) and (port := hub.downloaded(name)):
+    if hub.is_repo(name) and (port := hub.downloaded(name, revision)):
         return port
     raise _unknown(name)
 

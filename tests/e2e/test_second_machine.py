@@ -35,10 +35,10 @@ except UserError as e:
 """
 
 
-def pushed(hub: HubServer, folder: Path) -> None:
-    """A port's files as a repo on the Hub, whatever they are."""
+def pushed(hub: HubServer, folder: Path) -> str:
+    """A port's files as a repo on the Hub, whatever they are; the commit."""
     files = [p for p in folder.rglob("*") if p.is_file()]
-    hub.put(REPO, {str(p.relative_to(folder)): p.read_bytes() for p in files})
+    return hub.put(REPO, {str(p.relative_to(folder)): p.read_bytes() for p in files})
 
 
 @pytest.fixture
@@ -285,3 +285,18 @@ def test_a_stranger_s_port_can_be_trusted(machine: Machine, hub: HubServer, away
     done = machine.run("-m", "hret", "datasets", "trust", REPO)
     assert done.returncode == 0, done.stderr
     assert load(machine) == {"kind": "Quiz", "golds": ["서울", "한강"]}
+
+
+def test_trust_is_of_the_commit_that_was_read(machine: Machine, hub: HubServer, away: Path) -> None:
+    """`--revision`: what is pushed to main between reading and trusting is not trusted with it."""
+    folder = port("quiz_ko", repo=REPO, root=away)
+    read = (folder / "dataset.py").read_text("utf-8") + "# read\n"
+    commits = []
+    for code in (read, read + "# pushed meanwhile\n"):
+        (folder / "dataset.py").write_text(code, "utf-8")
+        changed(folder, lambda raw: raw.update(module_way="model:m"))
+        commits.append(pushed(hub, folder))
+    done = machine.run("-m", "hret", "datasets", "trust", REPO, "--revision", commits[0])
+    assert done.returncode == 0, done.stderr
+    assert hashlib.sha256(read.encode()).hexdigest() in done.stdout
+    assert f"hret datasets trust {REPO}" in load(machine)["error"]
