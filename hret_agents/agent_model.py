@@ -9,6 +9,7 @@ from typing import Any
 from smolagents.models import ChatMessage, Model, OpenAIModel
 
 from hret_agents.ask import model_name
+from hret_agents.backends import backend_of
 from hret_agents.translate.chat import LIMITS
 from hret_agents.translators import DEFAULT_MODEL
 from llm_eval.errors import AuthError, HretError, UserError
@@ -74,6 +75,11 @@ def agent_model(
         return model
     if model is not None and not isinstance(model, str):
         raise UserError(f"{model!r} is no smolagents model, and no name of one")
+    if model is not None and backend_of(model):
+        raise UserError(
+            f"{model!r} cannot drive an agent by its name",
+            hint=f"hret serve --model {model}, and its address as api_base; or a smolagents model",
+        )
     endpoint = endpoint_of(api_base=api_base, api_key=api_key, max_retries=max_retries)
     return OpenAIModel(
         model_id=model_name(model or DEFAULT_MODEL),

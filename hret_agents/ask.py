@@ -10,13 +10,15 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hret_agents.backends import backend_of, checked, deciding, reply_limit, served
 from hret_agents.job import PortJob
 from hret_agents.money import Budget
 from hret_agents.translate.chat import LIMITS, PATH, is_about
-from hret_agents.translators import Choice
+from hret_agents.translators import Choice, may_serve
 from llm_eval import settings
 from llm_eval.aio import run_sync
 from llm_eval.dataset.ports import write_atomically
@@ -24,22 +26,24 @@ from llm_eval.errors import RETRYABLE, BackendError, Unknown, UserError
 from llm_eval.models import MODELS
 from llm_eval.models.openai import endpoint_of, reply_text
 from llm_eval.models.prices import cost
-from llm_eval.models.transport import Transport
+from llm_eval.models.served import Served
+from llm_eval.models.transport import Endpoint, Transport
 from llm_eval.records import Usage
 from llm_eval.secret import Secret
 
 Message = Mapping[str, str]
 PARAMETERS: Mapping[str, Any] = {"temperature": 0}
-LONGEST = 8_000  # tokens of a reply under a budget, so that its worst case is known
+LONGEST = 8_000  # tokens of a reply under a budget, or of a backend in this process
 _AT_MOST = re.compile(r"at most (\d+)")
 _AGAIN = "run the same command again: nothing is paid twice"
 
 
 class Asker:
-    """Asks a chat model behind an OpenAI-compatible endpoint.
+    """Asks a chat model behind an OpenAI-compatible endpoint, or a backend.
 
     Args:
-        model: `NAME` or `openai:NAME`.
+        model: `NAME`, `openai:NAME`, or a backend: `vllm:PATH`, `huggingface:PATH`, ...
+        job: what a backend's parameters are taken from.
         api_base, api_key: default to the settings.
         max_retries: further attempts of a request that failed in transport.
         max_cost: USD that this run may spend, of which `spent` are gone.
@@ -59,18 +63,25 @@ class Asker:
         tpm: float | None = None,
         max_cost: float | None = None,
         spent: float = 0.0,
+        job: PortJob | None = None,
     ) -> None:
         self.model = model_name(model)
         self.usage = Usage()
-        self._endpoint = endpoint_of(
-            api_base=api_base, api_key=api_key, max_retries=max_retries, rpm=rpm, tpm=tpm
-        )
+        self._endpoint: Endpoint | None = None
+        self._job = replace(job or PortJob(dataset=""), max_cost=max_cost)
+        self._params = dict(self._job.model_params) if backend_of(self.model) else {}
+        if backend_of(self.model):
+            may_serve(self._job, self.model)
+        else:
+            self._endpoint = endpoint_of(
+                api_base=api_base, api_key=api_key, max_retries=max_retries, rpm=rpm, tpm=tpm
+            )
         self._max_cost, self._spent = max_cost, spent
         self._budget = None
         if max_cost is not None:
             self._budget = Budget(self.model, max(0.0, max_cost - spent))
         self._optional = dict(PARAMETERS)
-        self._limits, self._longest = list(LIMITS), LONGEST
+        self._limits, self._longest = list(LIMITS), reply_limit(self._params) or LONGEST
 
     @property
     def cost(self) -> float | None:
@@ -79,7 +90,7 @@ class Asker:
 
     def scrub(self, text: str) -> str:
         """`text` without the key, should it occur."""
-        key = self._endpoint.api_key
+        key = self._endpoint.api_key if self._endpoint else self._job.api_key
         return key.scrub(text) if key else text
 
     def check(self) -> None:
@@ -94,23 +105,29 @@ class Asker:
             UserError: it could not be asked, or the budget has no room for it.
         """
         messages = [{key: _text(value) for key, value in m.items()} for m in messages]
-        path = kept_at(self.model, messages)
+        path = kept_at(self.model, messages, deciding(self._params))
         record = _kept(path)
         if record is None or (_cut_by_us(record) and not self._budget):
             record = run_sync(self._asked(messages))
             write_atomically(path, json.dumps(record))
         return _said(record)
 
+    def _sender(self) -> Transport | Served:
+        """A client for one question."""
+        if self._endpoint is None:
+            return served(self._job, self.model)
+        return Transport(self._endpoint)
+
     async def _checked(self) -> None:
-        transport = Transport(self._endpoint)
+        transport = self._sender()
         try:
-            await transport.check(self.model)
+            await checked(transport, self.model)
         finally:
             await transport.close()
 
     async def _asked(self, messages: Sequence[Message]) -> dict[str, Any]:
         """The record of a reply, a refusal among them."""
-        transport = Transport(self._endpoint)
+        transport = self._sender()
         try:
             body = await self._send(transport, messages)
             text, finish = reply_text(body)
@@ -128,11 +145,14 @@ class Asker:
         record = {"model": self.model, "text": text, "finish": finish, "limit": limit}
         return record | {"failure": failure}
 
-    async def _send(self, transport: Transport, messages: Sequence[Message]) -> Mapping[str, Any]:
+    async def _send(
+        self, transport: Transport | Served, messages: Sequence[Message]
+    ) -> Mapping[str, Any]:
         """Send; a parameter that this server refuses is left out."""
+        in_process = isinstance(transport, Served) and transport.in_process
         while True:
             more = dict(self._optional)
-            if self._budget:
+            if self._budget or in_process:
                 more[self._limits[0]] = self._longest
             payload = {"model": self.model, "messages": list(messages), **more}
             try:
@@ -147,7 +167,7 @@ class Asker:
                     self._limit_refused(e)
 
     async def _within(
-        self, budget: Budget, transport: Transport, payload: Mapping[str, Any]
+        self, budget: Budget, transport: Transport | Served, payload: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         """Send what there is money for at its worst: every byte a token, the longest reply."""
         size = len(json.dumps(payload, ensure_ascii=False).encode())
@@ -180,14 +200,21 @@ class Asker:
 
 
 def model_name(model: str) -> str:
-    """The model that `NAME` or `openai:NAME` means; a backend's name is `Unknown`."""
+    """The model that `NAME` or `openai:NAME` means, or a backend as it stands.
+
+    A baseline's name, the memory's, and a backend's without a model are `Unknown`.
+    """
     name, _, rest = model.partition(":")
     if name == "openai" and rest:
         return rest
-    others = ("", "openai", "memory", "vllm", "huggingface", "litellm")
-    if name.strip() in others or name in MODELS:
+    if backend_of(model):
+        return model
+    if name.strip() in ("", "openai", "memory") or name in MODELS:
         raise Unknown(
-            "model to ask", model, ["openai:NAME"], hint="NAME or openai:NAME, of a chat model"
+            "model to ask",
+            model,
+            ["openai:NAME"],
+            hint="NAME or openai:NAME of a chat model, vllm:PATH, huggingface:PATH",
         )
     return model
 
@@ -203,6 +230,7 @@ def asker_of(job: PortJob, model: str, spent: float | None = 0.0) -> Asker:
         tpm=job.tpm,
         max_cost=job.max_cost,
         spent=spent or 0.0,
+        job=job,
     )
 
 
@@ -230,14 +258,15 @@ def module_model(job: PortJob, choice: Choice | None) -> str | None:
     """Who writes the module: the job's module model; for a guide prompt else the translator."""
     if job.module_model is not None:
         return model_name(job.module_model)
-    if job.guide_prompt and choice is not None and choice.backend == "openai":
+    if job.guide_prompt and choice is not None and choice.backend != "memory":
         return choice.model
     return None
 
 
-def kept_at(model: str, messages: Sequence[Message]) -> Path:
-    """Where the reply of `model` to `messages` is kept."""
-    question = {"model": model, "messages": list(messages), "parameters": dict(PARAMETERS)}
+def kept_at(model: str, messages: Sequence[Message], params: str = "") -> Path:
+    """Where the reply of `model` to `messages` is kept; `params` are a backend's own."""
+    said = {**PARAMETERS, "params": params} if params else dict(PARAMETERS)
+    question = {"model": model, "messages": list(messages), "parameters": said}
     text = json.dumps(question, ensure_ascii=False, sort_keys=True)
     digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
     return settings.home() / "asked" / f"{digest}.json"

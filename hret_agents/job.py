@@ -18,7 +18,9 @@ class PortJob:
     Args:
         dataset: a Hub id, a local file or folder, or "sample".
         subsets, splits: what to port; no split means all of them.
-        model: the translator: a model's name, `openai:NAME`, `memory` or `memory:FILE`.
+        model: the translator: a model's name, `openai:NAME`, a backend (`vllm:PATH`,
+            `huggingface:PATH`, `litellm:PROVIDER/NAME`), `memory` or `memory:FILE`.
+        model_params: parameters of the backends that the job names (dtype, engine arguments, ...).
         rpm, tpm: most requests and tokens a minute.
         max_cost: USD that this run may spend; it stops before the request that might exceed it.
         batch: translate through the Batch API.
@@ -45,6 +47,7 @@ class PortJob:
     revision: str | None = None
     target_lang: str = "ko"
     model: str | None = None
+    model_params: Mapping[str, Any] = field(default_factory=dict)
     api_base: str | None = None
     api_key: Secret | None = None
     hf_token: Secret | None = None

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hret_agents.ask import may_ask, models_asked
+from hret_agents.backends import backend_of, checked_params, deciding
 from hret_agents.estimate import Estimate, estimate
 from hret_agents.finished import begin, note, recall
 from hret_agents.job import Listener, PortJob, PortResult, Stage, silent
@@ -122,6 +123,7 @@ class DryRun:
 def dry_run(job: PortJob, listener: Listener = silent) -> DryRun:
     """The plan of a job, and what it would cost. Needs no key."""
     check_names(job)
+    checked_params(job)
     models_asked(job)
     listener(Stage("download", job.dataset))
     source = open_source(job)
@@ -140,6 +142,7 @@ def dry_run(job: PortJob, listener: Listener = silent) -> DryRun:
         plan.target_lang,
         plan.register,
         plan.style,
+        deciding(job.model_params) if backend_of(model) else "",
     )
     path = settings.home() / "memory.sqlite"
     with Memory(path) if path.is_file() else nullcontext() as memory:

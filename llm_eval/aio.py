@@ -28,32 +28,39 @@ def loop() -> asyncio.AbstractEventLoop:
         return _loop
 
 
-def run_sync(work: Coroutine[Any, Any, R]) -> R:
+def run_sync(work: Coroutine[Any, Any, R], *, grace: float = 10.0) -> R:
     """Run `work` to its end and return its result.
 
-    On Ctrl-C the work is cancelled, given the time to put away what it holds, and then the
-    `KeyboardInterrupt` goes on.
+    On Ctrl-C the work is cancelled, given `grace` seconds to put away what it holds, and then the
+    `KeyboardInterrupt` goes on, with the notes that the work has left; a second Ctrl-C ends the
+    wait.
     """
     if threading.current_thread() is _thread:
         work.close()
         raise RuntimeError("a synchronous call inside the event loop: await its async form")
     ended = threading.Event()
     task: asyncio.Task[Any] | None = None
+    notes: list[str] = []
 
     async def watched() -> R:
         nonlocal task
         task = asyncio.current_task()
         try:
             return await work
+        except BaseException as e:
+            notes.extend(getattr(e, "__notes__", ()))
+            raise
         finally:
             ended.set()
 
     try:  # nothing stands before this: Ctrl-C may come between any two lines
         return asyncio.run_coroutine_threadsafe(watched(), loop()).result()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         if task is not None:
             task.get_loop().call_soon_threadsafe(task.cancel)
-            ended.wait(timeout=10)
+            ended.wait(timeout=grace)
+        for note in notes:
+            stop.add_note(note)
         raise
 
 

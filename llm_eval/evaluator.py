@@ -23,9 +23,11 @@ from llm_eval.errors import UserError
 
 if TYPE_CHECKING:
     from llm_eval.results import EvaluationResult
-    from llm_eval.runner import Dataset, Model
+    from llm_eval.runner import Dataset, Model, Role
+    from llm_eval.runs.work import Progress
 
 Params = Mapping[str, Any] | None
+PATIENCE = 35.0  # seconds that Ctrl-C is given: those of `llm_eval.runs.work.GRACE`, and some
 
 
 class Evaluator:
@@ -51,8 +53,11 @@ class Evaluator:
     def run(
         self, model: Model | None = None, dataset: Dataset | None = None, **options: Any
     ) -> EvaluationResult:
-        """Evaluate `model` on `dataset` and wait for the result. Takes what `arun` takes."""
-        return run_sync(self.arun(model, dataset, **options))
+        """Evaluate `model` on `dataset` and wait for the result. Takes what `arun` takes.
+
+        On Ctrl-C what is being answered is waited for, up to 30 s; a second one ends that.
+        """
+        return run_sync(self.arun(model, dataset, **options), grace=PATIENCE)
 
     async def arun(
         self,
@@ -65,11 +70,21 @@ class Evaluator:
         model_params: Params = None,
         dataset_params: Params = None,
         evaluator_params: Params = None,
+        judge_model: Role | None = None,
+        judge_params: Params = None,
+        reward_model: Role | None = None,
+        reward_params: Params = None,
         limit: int | None = None,
+        sample_ids: Sequence[str] | None = None,
+        resume: str | Path | None = None,
+        max_failures: float | None = None,
+        cache: bool | None = None,
+        journal: bool = True,
         listener: Callable[[int, int], None] | None = None,
+        watch: Callable[[Progress], None] | None = None,
         **later: Any,
     ) -> EvaluationResult:
-        """Evaluate `model` on `dataset`.
+        """Evaluate `model` on `dataset`. The run has a folder, from which it can be resumed.
 
         Args:
             model: a backend's name, a backend, or a function `f(input_text) -> str`.
@@ -78,18 +93,30 @@ class Evaluator:
             evaluation_method: e.g. "string_match", or "code" (pass@k); "dataset" is the module's
                 own, and left out it is the one that the dataset's `info()` names, else its own.
             model_params, dataset_params, evaluator_params: given to their constructors.
+            judge_model: a backend that the evaluation method may ask (`self.model.judge`).
+            reward_model: gives each reply a `reward`.
+            judge_params, reward_params: for their constructors, where they are named.
             limit: the first so many samples only.
+            sample_ids: only the samples with these ids.
+            resume: "last", the id of a run, or its folder: goes on with it. It owes only what is
+                missing, and what failed in transport; it must have asked the same.
+            max_failures: ends the run when more samples failed; below 1, a share of all of them.
+            cache: keep the model's replies for other runs, and use those kept; left out, where
+                none is drawn by lot (temperature 0, likelihoods).
+            journal: False leaves nothing on disk.
             listener: called with (done, total) as samples finish.
+            watch: called now and then with a `Progress`: rate, tokens, cost, failures.
 
         Raises:
-            UserError: a name, parameter or key that cannot be used; nothing was asked then.
+            UserError: a name, parameter or key that cannot be used; nothing was asked then. Or the
+                run could not go on: what was answered is kept, and the sentence says how.
         """
-        from llm_eval.runner import PipelineRunner
-
         refuse_unbuilt(later)
         model = model if model is not None else self.default_model_backend
         if model is None or dataset is None:
             raise UserError(f"run() needs a {'model' if model is None else 'dataset'}")
+        from llm_eval.runner import PipelineRunner
+
         return await PipelineRunner(
             dataset_name=dataset,
             model_backend_name=model,
@@ -99,8 +126,18 @@ class Evaluator:
             dataset_params=dataset_params or {},
             model_backend_params=model_params or {},
             evaluator_params=evaluator_params or {},
+            judge_model=judge_model,
+            judge_params=judge_params or {},
+            reward_model=reward_model,
+            reward_params=reward_params or {},
             limit=limit,
+            sample_ids=sample_ids,
+            resume=resume,
+            max_failures=max_failures,
+            cache=cache,
+            journal=journal,
             listener=listener,
+            watch=watch,
         ).arun()
 
 
@@ -118,10 +155,6 @@ def writable(path: str | Path) -> None:
 
 
 UNBUILT = (
-    "judge_model",
-    "judge_params",
-    "reward_model",
-    "reward_params",
     "scaling_method",
     "scaling_params",
     "num_few_shot",
@@ -159,7 +192,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             model_params=json_of(options.model_params, "--model_params"),
             dataset_params=json_of(options.dataset_params, "--dataset_params"),
             evaluator_params=json_of(options.evaluator_params, "--evaluator_params"),
+            judge_model=options.judge_model,
+            judge_params=json_of(options.judge_params, "--judge_params"),
+            reward_model=options.reward_model,
+            reward_params=json_of(options.reward_params, "--reward_params"),
             limit=options.limit,
+            sample_ids=options.sample_ids,
+            resume=options.resume,
+            max_failures=share_of(options.max_failures, "--max_failures"),
+            cache=options.cache,
             **{name: getattr(options, name) for name in UNBUILT if getattr(options, name, None)},
         )
         if options.output_file:
@@ -167,8 +208,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (UserError, OSError) as e:
         print(f"Error: {e}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("Stopped.", file=sys.stderr)
+    except KeyboardInterrupt as e:
+        print("Stopped.", *getattr(e, "__notes__", ()), sep="\n", file=sys.stderr)
         return 130
     print(
         json.dumps(
@@ -192,13 +233,33 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--subset", nargs="*", help="one subset or several (default: all)")
     parser.add_argument("--split", help="default: test, else the first there is")
     parser.add_argument("--evaluation_method", help="default: the dataset's own")
-    for name in ("model", "dataset", "evaluator"):
+    parser.add_argument("--judge_model", help="a backend that the evaluation method asks")
+    parser.add_argument("--reward_model", help="a reward model: openai, huggingface")
+    for name in ("model", "dataset", "evaluator", "judge", "reward"):
         parser.add_argument(f"--{name}_params", help="a JSON object")
     parser.add_argument("--limit", type=int, help="the first so many samples only")
+    parser.add_argument("--sample_ids", nargs="+", help="only the samples with these ids")
+    parser.add_argument("--resume", help="go on with a run: last, its id, or its folder")
+    parser.add_argument("--max_failures", help="end when more failed; below 1, a share of all")
+    parser.add_argument(
+        "--cache",
+        action=argparse.BooleanOptionalAction,
+        help="keep replies for other runs, and use those kept (default: at temperature 0)",
+    )
     parser.add_argument("--output_file", help="write metrics, samples and info here, as JSON")
     for name in UNBUILT:
         parser.add_argument(f"--{name}", help=argparse.SUPPRESS)
     return parser
+
+
+def share_of(text: str | None, flag: str) -> float | None:
+    """The number of a flag that takes a count or a share below 1."""
+    if text is None:
+        return None
+    try:
+        return float(text) if "." in text else int(text)
+    except ValueError:
+        raise UserError(f"{flag} {text} is no number", hint=f"{flag} 10, or {flag} 0.05") from None
 
 
 def json_of(text: str | None, flag: str) -> dict[str, Any]:

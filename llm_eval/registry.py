@@ -49,6 +49,11 @@ class Registry(Generic[T]):
             return cast(T, point.load())
         raise Unknown(self.kind, name, self.names())
 
+    def plugged(self) -> dict[str, str]:
+        """The names that installed packages bring, each with its package; nothing is imported."""
+        points = entry_points(group=self.group)
+        return {p.name: p.dist.name if p.dist else "?" for p in points}
+
     def __contains__(self, name: str) -> bool:
         return name in self.names()
 

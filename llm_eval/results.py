@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from llm_eval.records import Prediction, Sample, Score
+from llm_eval.totals import More, Totals, mean, stderr
 
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["EvaluationResult", "Reply", "Row", "mean", "stderr", "summed_up"]
+R = TypeVar("R")
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One reply to a sample, and its judgement or its error."""
+    """One reply to a sample, and its judgement or its error.
+
+    `reward` is what a reward model gives for it, where there is one; `reward_error` why not.
+    """
 
     prediction: Prediction
     score: Score | None
     error: dict[str, Any] | None = None
+    reward: float | None = None
+    reward_error: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dict."""
         out: dict[str, Any] = {"prediction": self.prediction.text}
         if self.score is not None:
             out["evaluation"] = _evaluation(self.score)
-        if self.error:
-            out["error"] = self.error
-        return out
+        return out | _besides(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +44,7 @@ class Row:
     """One sample with all that became of it.
 
     Where a method asks for several replies they are all in `replies`; `prediction` is then the
-    first one that was judged, and `score` has the mean of their values.
+    first one that was judged, `score` has the mean of their values, and `reward` is the mean.
     """
 
     sample: Sample
@@ -46,6 +52,31 @@ class Row:
     score: Score | None
     error: dict[str, Any] | None = None
     replies: Sequence[Reply] = ()
+    reward: float | None = None
+    reward_error: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, sample: Sample, own: Sequence[Reply], least: int = 1) -> Row:
+        """The row of a sample from its replies, of which `least` must have come."""
+        first = next((r for r in own if not r.error), own[0])
+        if len(own) == 1:
+            return cls(
+                sample,
+                first.prediction,
+                first.score,
+                first.error,
+                reward=first.reward,
+                reward_error=first.reward_error,
+            )
+        errors = [r.error for r in own if r.error]
+        rewards = [r.reward for r in own if r.reward is not None]
+        wrong = next((r.reward_error for r in own if r.reward_error), None)
+        score = None
+        if fine := len(own) - len(errors) >= least:
+            values = [r.score.value for r in own if r.score and r.score.value is not None]
+            score = replace(first.score, value=mean(values)) if first.score else None
+        error = None if fine else errors[0]
+        return cls(sample, first.prediction, score, error, own, mean(rewards), wrong)
 
     def to_dict(self) -> dict[str, Any]:
         """The sample in haerae-evaluation-toolkit's shape."""
@@ -64,8 +95,7 @@ class Row:
             out["logits"] = self.prediction.logits
         if self.score is not None:
             out["evaluation"] = _evaluation(self.score)
-        if self.error:
-            out["error"] = self.error
+        out |= _besides(self)
         if self.replies:
             out["replies"] = [r.to_dict() for r in self.replies]
         return out
@@ -76,88 +106,50 @@ def _evaluation(score: Score) -> dict[str, Any]:
     return found | dict(score.measures) | ({"why": score.why} if score.why else {})
 
 
-More = Callable[[Sequence[Score]], dict[str, float]]
+def _besides(of: Reply | Row) -> dict[str, Any]:
+    told = {"error": of.error, "reward": of.reward, "reward_error": of.reward_error}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def summed_up(rows: Sequence[Row], more: More | None = None) -> dict[str, Any]:
-    """The metrics of a run.
-
-    `accuracy` is the mean score over the `n` samples that were scored: a reply without a readable
-    answer counts 0 there, a sample that failed in transport is left out and counted in `failed`.
-    `accuracy_stderr` is the sample standard deviation over sqrt(n). `answer_rate` and
-    `accuracy_answered` look at readable answers alone; None where the method does not tell them.
-    `more` measures a scored sample by the scores of all its replies: of each such measure the mean
-    and its standard error are told. `failed_replies` counts replies that failed while enough
-    others came to score their sample.
-    """
-    values = [r.score.value for r in rows if r.score is not None and r.score.value is not None]
-    answered = [
-        r.score.value
-        for r in rows
-        if r.score is not None and r.score.value is not None and r.score.answered
-    ]
-    told = all(r.score.answered is not None for r in rows if r.score is not None)
-    metrics: dict[str, Any] = {
-        "accuracy": mean(values),
-        "accuracy_stderr": stderr(values),
-        "n": len(values),
-        "failed": sum(r.error is not None for r in rows),
-        "unscored": sum(r.error is None for r in rows) - len(values),
-        "answer_rate": len(answered) / len(values) if values and told else None,
-        "accuracy_answered": mean(answered) if told else None,
-        **_of_method(rows, more),
-    }
-    if any(r.replies for r in rows):
-        lost = [r.error for row in rows if not row.error for r in row.replies]
-        metrics["failed_replies"] = sum(error is not None for error in lost)
-    subsets = dict.fromkeys(r.sample.subset for r in rows if r.sample.subset)
-    if len(subsets) > 1:
-        metrics["by_subset"] = {
-            name: _short([r for r in rows if r.sample.subset == name], more) for name in subsets
-        }
-    return metrics
+    """The metrics of finished rows; see `Totals.metrics`."""
+    totals = Totals(len(rows), more)
+    for place, row in enumerate(rows):
+        totals.add(place, row)
+    return totals.metrics()
 
 
-def _short(rows: Sequence[Row], more: More | None) -> dict[str, Any]:
-    values = [r.score.value for r in rows if r.score is not None and r.score.value is not None]
-    return {"accuracy": mean(values), "n": len(values), **_of_method(rows, more)}
+class Lazily(Sequence[R]):
+    """Items made as they are asked for; equal to any sequence of equal items."""
 
+    def __init__(self, count: int, get: Callable[[int], R], each: Callable[[], Iterator[R]]):
+        """`get` makes the item at a place, `each` all of them in order."""
+        self._count, self._get, self._each = count, get, each
 
-def _of_method(rows: Sequence[Row], more: More | None) -> dict[str, Any]:
-    scored = [r for r in rows if r.score is not None and r.score.value is not None]
-    measured = [more(_scores(row)) for row in scored] if more else []
-    found: dict[str, Any] = {}
-    for name in measured[0] if measured else ():
-        values = [m[name] for m in measured]
-        found |= {name: mean(values), f"{name}_stderr": stderr(values)}
-    return found
+    def __len__(self) -> int:
+        return self._count
 
+    @overload
+    def __getitem__(self, place: int) -> R: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[R]: ...
+    def __getitem__(self, place: int | slice) -> R | list[R]:
+        found = range(self._count)[place]
+        return self._get(found) if isinstance(found, int) else [self._get(i) for i in found]
 
-def _scores(row: Row) -> list[Score]:
-    told = [r.score for r in row.replies] if row.replies else [row.score]
-    return [score for score in told if score is not None]
+    def __iter__(self) -> Iterator[R]:
+        return self._each()
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or isinstance(other, str):
+            return NotImplemented
+        return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
 
-def mean(values: Sequence[float]) -> float | None:
-    """The mean; None over nothing.
+    __hash__ = None  # type: ignore[assignment]  # what it equals may be a list
 
-    >>> mean([]), mean([1.0, 0.0])
-    (None, 0.5)
-    """
-    return sum(values) / len(values) if values else None
-
-
-def stderr(values: Sequence[float]) -> float | None:
-    """Standard error of the mean; None below two values.
-
-    >>> stderr([1.0, 0.0, 1.0, 0.0])
-    0.28867513459481287
-    """
-    if len(values) < 2:
-        return None
-    centre = sum(values) / len(values)
-    spread = sum((v - centre) ** 2 for v in values) / (len(values) - 1)
-    return math.sqrt(spread / len(values))
+    def __repr__(self) -> str:
+        first = ", ".join(map(repr, self[:3]))
+        return f"[{first}{', ...' if self._count > 3 else ''}] ({self._count:,} in all)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,16 +161,21 @@ class EvaluationResult:
     rows: Sequence[Row]
 
     @property
-    def samples(self) -> list[dict[str, Any]]:
-        """Every sample as a dict, in input order."""
-        return [r.to_dict() for r in self.rows]
+    def samples(self) -> Sequence[dict[str, Any]]:
+        """Every sample as a dict, in input order; each is made as it is asked for."""
+        rows = self.rows
+        return Lazily(
+            len(rows), lambda i: rows[i].to_dict(), lambda: (row.to_dict() for row in rows)
+        )
 
     def __getitem__(self, key: str) -> Any:
+        if key in ("metrics", "info"):
+            return getattr(self, key)
         return self.to_dict()[key]
 
     def to_dict(self) -> dict[str, Any]:
         """{"metrics", "samples", "info"}, JSON-ready."""
-        return {"metrics": self.metrics, "samples": self.samples, "info": self.info}
+        return {"metrics": self.metrics, "samples": list(self.samples), "info": self.info}
 
     def to_dataframe(self) -> pd.DataFrame:
         """A row per sample; the judgement's fields as columns of their own."""
@@ -189,14 +186,25 @@ class EvaluationResult:
         )
 
     def save_json(self, path: str | Path) -> Path:
-        """Write everything to `path`; the folder is made if it is missing."""
+        """Write everything to `path`, a sample at a time; the folder is made if it is missing."""
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(
-            json.dumps(self.to_dict(), ensure_ascii=False, indent=2, default=str) + "\n", "utf-8"
-        )
+        with target.open("w", encoding="utf-8") as out:
+            out.write(f'{{\n  "metrics": {_indented(self.metrics)},\n  "samples": [')
+            comma = ""
+            for sample in self.samples:
+                out.write(f"{comma}\n    {_indented(sample, '    ')}")
+                comma = ","
+            end = "\n  " if comma else ""
+            out.write(f'{end}],\n  "info": {_indented(self.info)}\n}}\n')
         return target
 
     def __repr__(self) -> str:
         shown = {k: round(v, 4) if isinstance(v, float) else v for k, v in self.metrics.items()}
         return f"EvaluationResult({self.info.get('model')} on {self.info.get('dataset')}: {shown})"
+
+
+def _indented(value: Any, by: str = "  ") -> str:
+    """JSON that stands `by` deep."""
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    return text.replace("\n", f"\n{by}")

@@ -1,38 +1,73 @@
 """One evaluation from names to result: load → prompt → generate → score → sum up.
 
-One place catches, and only `RunError`: a bad sample is data; a bug, or a user's mistake, ends it.
+What is named is looked up, and what an earlier session asked is compared, before anything is
+asked. The loop itself is `llm_eval.runs.work`; what it writes stands in the run's folder.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from llm_eval.aio import in_order, run_sync
+from llm_eval.aio import run_sync
 from llm_eval.dataset import load_datasets
-from llm_eval.dataset.adapt import judges_itself, samples_of
+from llm_eval.dataset.adapt import Samples, samples_of
 from llm_eval.dataset.base import BaseDataset
-from llm_eval.errors import HretError, RunError, UserError
+from llm_eval.errors import HretError, UserError
 from llm_eval.evaluation import BaseEvaluator, load_evaluator
-from llm_eval.models import BaseModel, load_model, require
-from llm_eval.models.function import FunctionModel
-from llm_eval.records import Failure, Prediction, Sample, Score
-from llm_eval.results import EvaluationResult, Reply, Row, mean, summed_up
+from llm_eval.models import BaseModel, as_backend, require
+from llm_eval.records import Prompt, Sample
+from llm_eval.results import EvaluationResult
+from llm_eval.runs.asked import agree, hash_of, port_of, record
+from llm_eval.runs.asking import Asking
+from llm_eval.runs.choosing import alike, chosen, fitting
+from llm_eval.runs.folder import JOURNAL, RunFolder, unwritable
+from llm_eval.runs.journal import Journal, Listed
+from llm_eval.runs.replies import Replies
+from llm_eval.runs.store import Store
+from llm_eval.runs.work import GRACE, Progress, Work
 from llm_eval.scaling_methods import SCALING_METHODS
 
-AHEAD = 1024  # samples under way at once, whatever the limiter lets through
+logger = logging.getLogger(__name__)
 Model = str | BaseModel | Callable[[str], Any]
 Dataset = str | type[BaseDataset] | BaseDataset
+Role = str | BaseModel | Mapping[str, Any]
+_NEEDS = {"logprob": "logprobs", "constrained": "constrained"}
+
+
+@dataclass(slots=True)
+class _Ready:
+    """A dataset, its samples and a method, which fit one another."""
+
+    dataset: BaseDataset
+    samples: Samples
+    method: BaseEvaluator
+    about: dict[str, Any]
+    notes: list[str]
+    images: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineRunner:
     """A run, described; `run()` does it. The names are haerae-evaluation-toolkit's.
 
-    `listener` is called with (samples done, samples in all) as samples finish.
+    Args:
+        resume: "last", an id or a folder: go on with that run, which asked the same. What failed
+            in transport is asked again.
+        sample_ids: only these samples.
+        limit: the first so many of them.
+        max_failures: end when more samples than that have failed; below 1, a share of them all.
+        cache: keep replies for other runs, and take those kept. None: where none is drawn by lot.
+        journal: False leaves no folder on disk, so that nothing can be resumed.
+        judge_model, reward_model: beside the model; the evaluation method asks the first, and each
+            reply gets a `reward` from the second.
+        listener: called with (samples done, samples in all) as samples finish.
+        watch: told now and then how far it is.
     """
 
     dataset_name: Dataset
@@ -44,107 +79,231 @@ class PipelineRunner:
     dataset_params: Mapping[str, Any] = field(default_factory=dict)
     model_backend_params: Mapping[str, Any] = field(default_factory=dict)
     evaluator_params: Mapping[str, Any] = field(default_factory=dict)
+    judge_model: Role | None = None
+    judge_params: Mapping[str, Any] = field(default_factory=dict)
+    reward_model: Role | None = None
+    reward_params: Mapping[str, Any] = field(default_factory=dict)
     limit: int | None = None
+    sample_ids: Sequence[str] | None = None
+    resume: str | Path | None = None
+    max_failures: float | None = None
+    cache: bool | None = None
+    journal: bool = True
     listener: Callable[[int, int], None] | None = None
+    watch: Callable[[Progress], None] | None = None
 
     def run(self) -> EvaluationResult:
-        """The result; blocks until it is there."""
-        return run_sync(self.arun())
+        """The result; blocks until it is there.
+
+        On Ctrl-C what is being answered is waited for, up to 30 s; a second one ends that.
+        """
+        return run_sync(self.arun(), grace=GRACE + 5)
 
     async def arun(self) -> EvaluationResult:
         """The result. Everything named is looked up before anything is loaded or asked."""
+        self._refuse()
+        started, named = time.monotonic(), self.evaluation_method_name
+        method = load_evaluator(named, **self.evaluator_params) if named else None
+        given = as_backend(self.model_backend_name, self.model_backend_params)
+        model, generator = self._with_roles(given), getattr(given, "generate_model", None) or given
+        earlier = RunFolder.of(self.resume) if self.resume is not None else None
+        try:
+            ready = await asyncio.to_thread(self._ready, method, generator)
+            asked = await asyncio.to_thread(self._asked, ready, generator)
+            if earlier is not None:
+                agree(earlier.id, earlier.asked()["asked"], asked, partly=True)
+            try:
+                await self._checked(ready, model, generator)
+                asked["about"] = dict(getattr(model, "about_by_role", None) or model.about)
+                work = self._opened(ready, model, generator, earlier, asked)
+                await self._worked(work)
+                return self._result(ready, work, generator, started)
+            finally:
+                await model.close()
+        finally:
+            if earlier is not None:
+                earlier.close()
+
+    def _refuse(self) -> None:
         if self.limit is not None and self.limit < 1:
             raise UserError(f"limit {self.limit} is less than 1")
+        most = self.max_failures
+        if most is not None and (isinstance(most, bool) or most < 0 or (most > 1 and most % 1)):
+            raise UserError(f"max_failures={most!r} is no number of samples, and no share of them")
         if self.scaling_method_name is not None:
             SCALING_METHODS.get(self.scaling_method_name)
             raise UserError(f"scaling_method={self.scaling_method_name!r} is not built yet")
-        named = self.evaluation_method_name
-        if self.evaluator_params and not named:
+        if self.evaluator_params and not self.evaluation_method_name:
             raise UserError(
                 f"evaluator_params {dict(self.evaluator_params)} belong to no method",
                 hint="name one by evaluation_method",
             )
-        method = load_evaluator(named, **self.evaluator_params) if named else None
-        model = self._model()
-        started = time.monotonic()
-        dataset = await asyncio.to_thread(self._dataset)
-        samples = await asyncio.to_thread(samples_of, dataset)
-        samples = samples[: self.limit] if self.limit is not None else samples
-        about, before = _info(dataset), model.usage
-        method, note = _fitting(method, dataset, samples, about)
-        if method.scoring == "logprob":
-            require(model, "logprobs", f"evaluation method {method.name!r}")
-        method.fits(samples)
-        model.fits(samples)
-        note = note or _alike(model, method)
-        try:
-            await model.check()
-            rows = await self._rows(samples, model, method, dataset)
-            usage = (model.usage - before).to_dict()
-        finally:
-            await model.close()
-        info = {
-            **about,
-            "dataset": _name_of(self.dataset_name),
-            "model": model.label,
-            "evaluation_method": method.name,
-            "scoring": method.scoring,
-            **({"asked": dict(model.about)} if model.about else {}),
-            **({"replies": method.replies} if method.replies > 1 else {}),
-            **({"note": note} if note else {}),
-            "usage": usage,
-            "seconds": round(time.monotonic() - started, 3),
-        }
-        return EvaluationResult(summed_up(rows, method.measured), info, rows)
-
-    async def _rows(
-        self,
-        samples: Sequence[Sample],
-        model: BaseModel,
-        method: BaseEvaluator,
-        dataset: BaseDataset,
-    ) -> list[Row]:
-        size = model.can.batch
-        packs = [samples[i : i + size] for i in range(0, len(samples), size)]
-        gate, done = asyncio.Semaphore(max(1, AHEAD // (size * method.replies))), 0
-
-        async def one(pack: Sequence[Sample]) -> list[Row]:
-            nonlocal done
-            async with gate:
-                asked = [s for s in pack for _ in range(method.replies)]
-                predictions = await _predictions(model, asked, method)
-                replies = await _judged(asked, predictions, method, dataset)
-                rows = [_row(s, replies, i, method) for i, s in enumerate(pack)]
-            done += len(pack)
-            if self.listener:
-                self.listener(done, len(samples))
-            return rows
-
-        return [row for rows in await in_order(one(p) for p in packs) for row in rows]
-
-    def _model(self) -> BaseModel:
-        given = self.model_backend_name
-        if isinstance(given, str):
-            return load_model(given, **self.model_backend_params)
-        if isinstance(given, BaseModel):
-            if self.model_backend_params:
-                raise UserError(
-                    f"{given.name} is made already: {dict(self.model_backend_params)} is too late",
-                    hint="leave model_params out, or name the backend",
-                )
-            return given
-        if callable(given):
-            try:
-                return FunctionModel(given, **self.model_backend_params)
-            except TypeError as e:
-                raise UserError(f"a function as model: {e}", hint="it takes: concurrency") from None
-        raise UserError(f"a model is a name, a backend or a function, not {type(given).__name__}")
-
-    def _dataset(self) -> BaseDataset:
+        for role in ("judge", "reward"):
+            if getattr(self, f"{role}_params") and getattr(self, f"{role}_model") is None:
+                raise UserError(f"{role}_params belong to no {role}_model", hint="name one")
+        if self.resume is not None and not self.journal:
+            raise UserError("resume goes on with a journal, and journal=False keeps none")
         for name in ("name", "subset", "split"):
             if name in self.dataset_params:
                 raise UserError(f"dataset_params holds {name!r}", hint=f"pass it as {name}=")
-        return load_datasets(self.dataset_name, self.subset, self.split, **self.dataset_params)
+
+    def _with_roles(self, generator: BaseModel) -> BaseModel:
+        roles = {}
+        for role, params in (("judge", self.judge_params), ("reward", self.reward_params)):
+            given = getattr(self, f"{role}_model")
+            if given is not None:
+                named = {"name": given, "params": dict(params)}
+                roles[f"{role}_model"] = named if isinstance(given, str) else given
+                if params and not isinstance(given, str):
+                    raise UserError(f"{role}_params come too late for a model that is made already")
+        if not roles:
+            return generator
+        from llm_eval.models.multi import MultiModel
+
+        return MultiModel(generate_model=generator, **roles)
+
+    def _ready(self, method: BaseEvaluator | None, generator: BaseModel) -> _Ready:
+        dataset = load_datasets(self.dataset_name, self.subset, self.split, **self.dataset_params)
+        samples = chosen(samples_of(dataset), self.sample_ids, self.limit)
+        about = _info(dataset)
+        method, note = fitting(method, dataset, samples, about)
+        if needed := _NEEDS.get(method.scoring):
+            require(generator, needed, f"evaluation method {method.name!r}")
+        method.fits(samples)
+        generator.fits(samples)
+        return _Ready(dataset, samples, method, about, [note] if note else [])
+
+    def _asked(self, ready: _Ready, generator: BaseModel) -> dict[str, Any]:
+        """What is asked, but for what a model only knows once it is loaded."""
+        method = ready.method
+
+        def prompts() -> Iterator[tuple[Sample, Prompt]]:
+            for sample in ready.samples:
+                ready.images = ready.images or bool(sample.images)
+                yield sample, method.asked(sample)
+
+        return {
+            "model": generator.label,
+            "dataset": _name_of(self.dataset_name),
+            **{name: ready.about.get(name) for name in ("subset", "split")},
+            "port": port_of(ready.dataset),
+            "evaluation_method": method.name,
+            "evaluator_params": dict(self.evaluator_params),
+            "scoring": method.scoring,
+            "replies": method.replies,
+            "samples": len(ready.samples),
+            "prompts": hash_of(prompts()),
+        }
+
+    async def _checked(self, ready: _Ready, model: BaseModel, generator: BaseModel) -> None:
+        """The model, loaded, can do what is wanted of it."""
+        await model.check()
+        if ready.images:
+            require(generator, "images", "a dataset with images")
+        if ready.method.scoring == "logprob":
+            await model.probe()
+        ready.method.model = model
+        if note := alike(generator, ready.method):
+            ready.notes.append(note)
+
+    def _opened(
+        self,
+        ready: _Ready,
+        model: BaseModel,
+        generator: BaseModel,
+        earlier: RunFolder | None,
+        asked: Mapping[str, Any],
+    ) -> Work:
+        """What there is to do, with a journal to write and what an earlier session did."""
+        asking = Asking(model, generator, ready.method)
+        kept = Replies() if asking.keep(self.cache) else None
+        if earlier is not None:
+            agree(earlier.id, earlier.asked()["asked"], asked)
+        folder = earlier or self._new_folder(asked, ready.notes)
+        journal: Journal | Listed = Listed(ready.samples, ready.method.least)
+        if folder is not None:
+            path = folder.path / JOURNAL
+            try:
+                journal = Journal(path, ready.samples, ready.method.least)
+            except OSError as e:
+                raise unwritable(path, e, folder.id) from None
+        most, count = self.max_failures, len(ready.samples)
+        work = Work(
+            samples=ready.samples,
+            model=model,
+            method=ready.method,
+            dataset=ready.dataset,
+            store=Store(journal, folder, kept),
+            asking=asking,
+            rewards=self.reward_model is not None,
+            most_failures=most * count if most is not None and 0 < most < 1 else most,
+            listener=self.listener,
+            watch=self.watch,
+        )
+        if isinstance(journal, Journal):
+            work.go_on(journal)
+        return work
+
+    def _new_folder(self, asked: Mapping[str, Any], notes: list[str]) -> RunFolder | None:
+        if not self.journal:
+            return None
+        try:
+            folder = RunFolder.make()
+        except OSError as e:
+            notes.append(f"the run is kept in memory alone: {e}")
+            logger.warning(notes[-1])
+            return None
+        folder.begin(record(asked))
+        return folder
+
+    async def _worked(self, work: Work) -> None:
+        """Do the work; what ends it early says how to go on."""
+        try:
+            try:
+                if isinstance(work.store.journal, Journal):
+                    work.store.journal.begin()
+                await work.run()
+            finally:
+                await work.store.close(work.meter.spent())
+        except OSError as e:
+            folder = work.store.folder
+            if folder is None:
+                raise
+            raise _going_on(unwritable(folder.path, e, folder.id), None) from None
+        except HretError as e:
+            raise _going_on(e, work.store.folder) from None
+        except BaseException as e:  # a bug, or Ctrl-C: what was answered is kept
+            if work.store.folder is not None:
+                e.add_note(_kept(work.store.folder.id))
+            raise
+
+    def _result(
+        self, ready: _Ready, work: Work, generator: BaseModel, started: float
+    ) -> EvaluationResult:
+        method, journal, folder = ready.method, work.store.journal, work.store.folder
+        spent = journal.earlier + work.meter.spent()
+        notes = [*ready.notes, *([work.store.note] if work.store.note else [])]
+        about = dict(getattr(work.model, "about_by_role", None) or generator.about)
+        info = {
+            **ready.about,
+            "dataset": _name_of(self.dataset_name),
+            "model": generator.label,
+            "evaluation_method": method.name,
+            "scoring": method.scoring,
+            **({"asked": about} if about else {}),
+            **generator.told,
+            **({"replies": method.replies} if method.replies > 1 else {}),
+            **({"note": "; ".join(notes)} if notes else {}),
+            "usage": spent.usage.to_dict(),
+            "cost_usd": spent.cost_usd,
+            "cached": sum(work.cached),
+            **({"run": folder.id, "folder": str(folder.path)} if folder else {}),
+            "seconds": round(time.monotonic() - started, 3),
+        }
+        result = EvaluationResult(work.totals.metrics(), info, journal.rows())
+        if folder is not None:
+            folder.end({"metrics": result.metrics, "info": info})
+        return result
 
 
 def _info(dataset: BaseDataset) -> dict[str, Any]:
@@ -156,114 +315,17 @@ def _info(dataset: BaseDataset) -> dict[str, Any]:
         raise UserError(f"{type(dataset).__name__}.info() failed: {type(e).__name__}: {e}") from e
 
 
-async def _predictions(
-    model: BaseModel, pack: Sequence[Sample], method: BaseEvaluator
-) -> list[Prediction]:
-    """The predictions of a pack; where the backend fails as a whole, a failure for each sample.
-
-    Where options are weighed, a sample that has none is not asked: it stays without a text.
-    """
-    prompts = [method.asked(s) for s in pack]
-    try:
-        if method.scoring == "generate":
-            return await model.generate(prompts)
-        closed = [p for p in prompts if p.options]
-        told = iter(await model.weigh(closed, method.delimiter) if closed else [])
-        return [next(told) if p.options else Prediction(sample_id=p.sample_id) for p in prompts]
-    except RunError as e:
-        return [Prediction(sample_id=s.id, failure=Failure.of(e, "generate")) for s in pack]
+def _going_on(error: HretError, folder: RunFolder | None) -> HretError:
+    """The error, whose hint says how the run goes on."""
+    if folder is not None:
+        kept = _kept(folder.id)
+        error.hint = f"{error.hint}; {kept}" if error.hint else kept
+        error.args = (f"{error.message}\n  → {error.hint}",)
+    return error
 
 
-async def _judged(
-    samples: Sequence[Sample],
-    predictions: Sequence[Prediction],
-    method: BaseEvaluator,
-    dataset: BaseDataset,
-) -> list[Reply]:
-    """Each reply: scored, unscored for want of a reference, or failed."""
-    pairs = list(zip(samples, predictions, strict=True))
-    can = [_can_be_judged(s, p, method) for s, p in pairs]
-    items = [pair for pair, yes in zip(pairs, can, strict=True) if yes]
-    verdicts = iter(await method.judge_all(items, dataset) if items else [])
-    return [
-        _reply(p, next(verdicts) if yes else None) for p, yes in zip(predictions, can, strict=True)
-    ]
-
-
-def _can_be_judged(sample: Sample, prediction: Prediction, method: BaseEvaluator) -> bool:
-    if prediction.failure or (prediction.text is None and method.scoring == "generate"):
-        return False
-    return sample.reference is not None or not method.needs_reference
-
-
-def _reply(prediction: Prediction, verdict: Score | Failure | None) -> Reply:
-    if isinstance(verdict, Failure):
-        return Reply(prediction, None, verdict.to_dict())
-    failure = prediction.failure
-    if failure is None and prediction.text is None and verdict is None:
-        failure = Failure(where="generate", kind="malformed", message="no text")
-    return Reply(prediction, verdict, failure.to_dict() if failure else None)
-
-
-def _row(sample: Sample, replies: Sequence[Reply], place: int, method: BaseEvaluator) -> Row:
-    """The row of the sample at `place` of a pack, from its replies."""
-    own = replies[place * method.replies : (place + 1) * method.replies]
-    first = next((r for r in own if not r.error), own[0])
-    if method.replies == 1:
-        return Row(sample, first.prediction, first.score, first.error)
-    errors = [r.error for r in own if r.error]
-    if len(own) - len(errors) < method.least:
-        return Row(sample, first.prediction, None, errors[0], own)
-    values = [r.score.value for r in own if r.score and r.score.value is not None]
-    score = replace(first.score, value=mean(values)) if first.score else None
-    return Row(sample, first.prediction, score, None, own)
-
-
-def _fitting(
-    method: BaseEvaluator | None,
-    dataset: BaseDataset,
-    samples: Sequence[Sample],
-    about: Mapping[str, Any],
-) -> tuple[BaseEvaluator, str]:
-    """The method to use and, where it is not the one asked for, why.
-
-    Asked for none: the one that the dataset's `info()` names ("evaluation_method", or the first of
-    "evaluation_only"), else its own where it has one. Asked for one that needs references, of a
-    dataset that gives none but judges itself: its own as well.
-
-    Raises:
-        UserError: "evaluation_only" leaves out the one asked for, or there are no references.
-    """
-    own, only = judges_itself(dataset), about.get("evaluation_only") or []
-    only = [only] if isinstance(only, str) else list(only)
-    if method is None:
-        named = [about.get("evaluation_method"), *only, "dataset" if own else "string_match"]
-        return load_evaluator(next(n for n in named if isinstance(n, str) and n)), ""
-    if only and method.name not in only:
-        raise UserError(
-            f"{type(dataset).__name__} is not evaluated by {method.name}",
-            hint=f"its info() allows: {', '.join(map(str, only))}",
-        )
-    if method.needs_reference and all(s.reference is None for s in samples):
-        if own:
-            why = f"{method.name} needs references and this dataset has none: it judges itself"
-            return load_evaluator("dataset"), why
-        raise UserError(
-            f"{method.name} needs references, and {type(dataset).__name__} has none",
-            hint="give 'reference' in load(), or define evaluate_prediction()",
-        )
-    return method, ""
-
-
-def _alike(model: BaseModel, method: BaseEvaluator) -> str:
-    """What makes all replies to a sample the same, where several are asked for."""
-    params = getattr(model, "params", None) or {}
-    seed = params.get("seed")
-    fixed = ["temperature=0"] * (params.get("temperature") == 0) + [f"seed={seed}"] * bool(seed)
-    if method.replies == 1 or not fixed:
-        return ""
-    said = " and ".join(fixed)
-    return f"with {said} the {method.replies} replies to a sample may be all the same"
+def _kept(run: str) -> str:
+    return f"what was answered is kept: run this again with resume={run!r} (--resume {run})"
 
 
 def _name_of(dataset: Dataset) -> str:

@@ -17,7 +17,10 @@ from typing import Any
 from llm_eval.errors import UserError
 from llm_eval.secret import Secret, secret
 
-NAMES = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "HF_TOKEN", "BATCH_SIZE", "MAX_RETRIES")
+NAMES = (
+    *("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE"),
+    *("HF_TOKEN", "BATCH_SIZE", "MAX_RETRIES"),
+)
 _LINE = re.compile(
     r"""^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*"""
     r"""(?:"([^"]*)"|'([^']*)'|((?:[^\s#]|(?<!\s)\#)*))\s*(?:\#.*)?$"""
@@ -45,7 +48,7 @@ def load(folder: Path | None = None, environ: Mapping[str, str] | None = None) -
         found |= {n: source[n] for n in NAMES if _is_set(source.get(n))}
     return Settings(
         openai_api_key=secret(_said(found, "OPENAI_API_KEY")),
-        openai_base_url=_said(found, "OPENAI_BASE_URL"),
+        openai_base_url=_said(found, "OPENAI_BASE_URL") or _said(found, "OPENAI_API_BASE"),
         hf_token=secret(_said(found, "HF_TOKEN")),
         batch_size=_number(found, "BATCH_SIZE", 10, least=1),
         max_retries=_number(found, "MAX_RETRIES", 3, least=0),

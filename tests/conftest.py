@@ -30,7 +30,10 @@ from tests.fakes.chat import ChatServer
 from tests.fakes.hub import HubServer
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
-_KEYS = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "HF_TOKEN", "BATCH_SIZE", "MAX_RETRIES", "HRET_HOME")
+_KEYS = (
+    *("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE", "HF_TOKEN"),
+    *("BATCH_SIZE", "MAX_RETRIES", "HRET_HOME"),
+)
 
 
 @pytest.fixture(autouse=True)

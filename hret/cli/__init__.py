@@ -1,4 +1,4 @@
-"""The command line: `hret port|push|eval|datasets|memory|review|doctor`.
+"""The command line: `hret port|push|eval|serve|datasets|memory|review|doctor`.
 
 Commands import what they need when they run, so that help comes at once. Exit status: 0 all rows
 passed, 1 some failed (named), 2 a user's error, 130 stopped.
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import typer
 
 from hret import __version__
-from hret.cli import datasets, doctor, evaluate, memory, port, push, review
+from hret.cli import datasets, doctor, evaluate, memory, port, push, review, serve
 
 _KEPT = "What was translated is kept: run the same command again to go on."
 app = typer.Typer(
@@ -28,6 +28,7 @@ app = typer.Typer(
 app.command("port", help=port.HELP)(port.command)
 app.command("push", help=push.HELP)(push.command)
 app.command("eval", help=evaluate.HELP)(evaluate.command)
+app.command("serve", help=serve.HELP)(serve.command)
 app.command("doctor", help=doctor.HELP)(doctor.command)
 app.add_typer(datasets.app, name="datasets", help=datasets.HELP)
 app.add_typer(memory.app, name="memory", help=memory.HELP)

@@ -41,8 +41,32 @@ def command(
         str | None,
         typer.Option(help='For the method, as a JSON object: \'{"k": [1, 5], "n": 10}\'.'),
     ] = None,
+    judge_model: Annotated[
+        str | None, typer.Option(help="A backend that the evaluation method asks.")
+    ] = None,
+    judge_params: Annotated[str | None, typer.Option(help="For it, as a JSON object.")] = None,
+    reward_model: Annotated[
+        str | None, typer.Option(help="A reward model: each reply gets a reward.")
+    ] = None,
+    reward_params: Annotated[str | None, typer.Option(help="For it, as a JSON object.")] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="The first so many samples only.")
+    ] = None,
+    sample_ids: Annotated[
+        str | None, typer.Option(help="Only the samples with these ids: a,b or @FILE, one a line.")
+    ] = None,
+    resume: Annotated[
+        str | None, typer.Option(help="Go on with a run: last, its id, or its folder.")
+    ] = None,
+    max_failures: Annotated[
+        str | None, typer.Option(help="End when more samples failed; below 1: a share of all.")
+    ] = None,
+    cache: Annotated[
+        bool | None,
+        typer.Option(
+            "--cache/--no-cache",
+            help="Keep replies for other runs, and use those kept. Default: at temperature 0.",
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option(help="Write metrics, samples and info here.")
@@ -56,7 +80,8 @@ def command(
     import logging
 
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
-    from llm_eval.evaluator import Evaluator, json_of, writable
+    from hret.cli.evaluate_progress import EvaluationProgress
+    from llm_eval.evaluator import Evaluator, json_of, share_of, writable
 
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING)
     if output is not None:
@@ -64,17 +89,32 @@ def command(
     named = {"model_name": model_name, "api_base": api_base, "api_key": api_key}
     params: dict[str, Any] = {k: v for k, v in named.items() if v is not None}
     subsets = [s.strip() for s in (subset or "").split(",") if s.strip()]
-    result = Evaluator().run(
-        model,
-        dataset,
-        subset=subsets or None,
-        split=split,
-        evaluation_method=evaluation_method,
-        model_params=params | json_of(model_params, "--model-params"),
-        dataset_params={"revision": revision} if revision else {},
-        evaluator_params=json_of(evaluator_params, "--evaluator-params"),
-        limit=limit,
-    )
+    with EvaluationProgress(quiet=as_json) as progress:
+        try:
+            result = Evaluator().run(
+                model,
+                dataset,
+                subset=subsets or None,
+                split=split,
+                evaluation_method=evaluation_method,
+                model_params=params | json_of(model_params, "--model-params"),
+                dataset_params={"revision": revision} if revision else {},
+                evaluator_params=json_of(evaluator_params, "--evaluator-params"),
+                judge_model=judge_model,
+                judge_params=json_of(judge_params, "--judge-params"),
+                reward_model=reward_model,
+                reward_params=json_of(reward_params, "--reward-params"),
+                limit=limit,
+                sample_ids=_listed(sample_ids),
+                resume=resume,
+                max_failures=share_of(max_failures, "--max-failures"),
+                cache=cache,
+                watch=progress,
+            )
+        except BaseException:  # whatever ended it: how to go on stands in one line
+            if progress.run is not None:
+                typer.echo(f"To go on: {_command(progress.run)}", err=True)
+            raise
     if output is not None:
         result.save_json(output)
     if as_json:
@@ -87,9 +127,53 @@ def command(
             typer.echo(f"note: {note}", err=True)
         if output is not None:
             typer.echo(f"written to {output}")
-    if first := next((r.error for r in result.rows if r.error), None):
-        typer.echo(f"{result.metrics['failed']} failed, the first: {first['message']}", err=True)
+    if failed := result.metrics["failed"]:
+        first = next(r.error for r in result.rows if r.error)
+        typer.echo(f"{failed} failed, the first: {first['message']}", err=True)
     return 1 if result.metrics["failed"] else 0
+
+
+def _listed(text: str | None) -> list[str] | None:
+    """The ids in `a,b`, or in the lines of a file that is named by @FILE."""
+    from llm_eval.errors import UserError
+
+    if text is None:
+        return None
+    if not text.startswith("@"):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        lines = Path(text[1:]).read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as e:
+        raise UserError(f"{text[1:]} cannot be read: {e}", hint="--sample-ids @FILE") from None
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _command(run: str) -> str:
+    """This command with `--resume`, to be pasted; no key is in it."""
+    import shlex
+    import sys
+
+    arguments, told = sys.argv[1:], list[str]()
+    while arguments:
+        name, equals, _ = arguments[0].partition("=")
+        taken = 1 if equals or not name.startswith("--") else 2
+        if name not in ("--api-key", "--resume"):
+            told.append(_without_key(arguments[0]))
+            taken = 1
+        del arguments[:taken]
+    return shlex.join(["hret", *told, "--resume", run])
+
+
+def _without_key(argument: str) -> str:
+    """A JSON object without its key."""
+    before, brace, after = argument.partition("{")
+    try:
+        found = json.loads(brace + after)
+    except ValueError:
+        return argument
+    if not isinstance(found, dict) or "api_key" not in found:
+        return argument
+    return before + json.dumps({k: v for k, v in found.items() if k != "api_key"})
 
 
 def _lines(metrics: dict[str, Any], indent: str = "") -> Iterator[str]:

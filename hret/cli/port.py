@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -47,7 +47,14 @@ def command(
     ] = False,
     model: Annotated[
         str | None,
-        typer.Option(help="The translator: a model's name, 'memory' or 'memory:FILE'."),
+        typer.Option(
+            help="The translator: a model's name, vllm:PATH, huggingface:PATH, "
+            "litellm:PROVIDER/NAME, 'memory' or 'memory:FILE'."
+        ),
+    ] = None,
+    model_params: Annotated[
+        str | None,
+        typer.Option(help='For such a backend, as a JSON object: \'{"dtype": "bfloat16"}\'.'),
     ] = None,
     api_base: Annotated[
         str | None, typer.Option(help="Address of an OpenAI-compatible server (ends in /v1).")
@@ -74,12 +81,13 @@ def command(
     ] = False,
     batch_size: Annotated[int | None, typer.Option(help="Most rows in one request.")] = None,
     plan_model: Annotated[
-        str | None, typer.Option(help="A model that may refine the plan: NAME or openai:NAME.")
+        str | None, typer.Option(help="A model that may refine the plan, named as for --model.")
     ] = None,
     module_model: Annotated[
         str | None,
         typer.Option(
-            help="A model that writes the dataset module: NAME or openai:NAME. Default: a template."
+            help="A model that writes the dataset module, named as for --model. "
+            "Default: a template."
         ),
     ] = None,
     guide_prompt: Annotated[
@@ -136,6 +144,7 @@ def command(
         revision=revision,
         target_lang=target_lang,
         model=model,
+        model_params=_json(model_params),
         api_base=api_base,
         api_key=secret(api_key),
         hf_token=settings.load().hf_token,
@@ -182,6 +191,12 @@ def command(
 
 def _listed(text: str | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def _json(text: str | None) -> dict[str, Any]:
+    from llm_eval.evaluator import json_of
+
+    return json_of(text, "--model-params") if text else {}
 
 
 def _text(path: Path | None) -> str | None:

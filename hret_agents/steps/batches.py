@@ -16,6 +16,7 @@ from hret_agents.translate.units import unit_of
 from hret_agents.translators import BATCHES
 from llm_eval import settings
 from llm_eval.errors import UserError
+from llm_eval.models.transport import Transport
 
 
 def not_in_batches(port: Port, translator: Translator, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -27,6 +28,8 @@ def not_in_batches(port: Port, translator: Translator, rows: Iterable[Mapping[st
     path = settings.home() / BATCHES
     if port.job.batch or not isinstance(translator, ChatTranslator) or not path.is_file():
         return
+    if not isinstance(translator.transport, Transport):
+        return  # a backend in this process knows no batches
     glossary = Glossary(port.plan.glossary)
     names = []
     for row in rows:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hret_agents import hub
+from hret_agents.backends import release
 from hret_agents.card import card
 from hret_agents.job import Listener, PortJob, Stage
 from hret_agents.module.author import TEMPLATE, with_repo
@@ -164,6 +165,7 @@ def _from_folder(folder: Path, manifest: Manifest, job: PortJob) -> Port:
 
 def evaluations(port: Port, listener: Listener) -> dict[str, Any]:
     """The metrics of each backend that the job names, on the fresh port."""
+    release()  # the models that made it: another one may need the room
     if port.manifest is None:
         return {}
     found: dict[str, Any] = {}

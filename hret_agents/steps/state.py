@@ -54,7 +54,7 @@ class Port:
         """The translator's name as results give it."""
         if self.choice is None:
             return "none"
-        return self.choice.model if self.choice.backend == "openai" else "memory"
+        return "memory" if self.choice.backend == "memory" else self.choice.model
 
     @property
     def spent(self) -> Usage:

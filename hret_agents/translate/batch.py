@@ -20,13 +20,13 @@ from hret_agents.money import Reservation
 from hret_agents.translate.base import Answer, Ask, Reply
 from hret_agents.translate.batch_server import ONWARD, BatchServer, Result, Vanished, undone
 from hret_agents.translate.batch_store import BatchStore, Place
-from hret_agents.translate.chat import ChatTranslator, is_about
+from hret_agents.translate.chat import ChatTranslator, failure_of, is_about
 from hret_agents.translate.masks import mask
 from hret_agents.translate.reply import decode
 from llm_eval.errors import BackendError, HretError, UserError
 from llm_eval.models.openai import reply_text
 from llm_eval.models.prices import cost
-from llm_eval.records import Failure, Usage
+from llm_eval.records import Usage
 
 if TYPE_CHECKING:
     from openai.types import Batch
@@ -86,7 +86,7 @@ class BatchTranslator:
         self.max_requests, self.max_bytes = max_requests, max_bytes
         self.usage = Usage()
         self._server = BatchServer(
-            chat.transport, first_wait=first_wait, last_wait=last_wait, patience=patience
+            chat.http, first_wait=first_wait, last_wait=last_wait, patience=patience
         )
         self._endpoint = self._server.endpoint
         self._waiting: list[_Line] = []
@@ -392,7 +392,7 @@ def _read(result: Result, asks: Mapping[Place, Ask]) -> dict[Place, Reply]:
             raise result
         text, finish = reply_text(result)
     except BackendError as e:
-        return dict.fromkeys(asks, Failure.of(e, "translate"))
+        return dict.fromkeys(asks, failure_of(e))
     spans: list[list[list[str]]] = [[]] * next(iter(asks)).size
     for place, ask in asks.items():
         spans[place.row - 1] = [mask(text)[1] for text in ask.unit.texts]

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from hret_agents.translate.wal import shared, too_new, version_of
 from llm_eval.errors import UserError
+from llm_eval.wal import shared, too_new, version_of
 
 VERSION = 1
 INTENT_LIVES = 24 * 3600.0  # seconds until a batch that the server does not list is given up

@@ -1,6 +1,7 @@
 """A chat model as translator: packs of rows as JSON, by id, structured where the server can.
 
-What is sent goes through the one `Transport`; replies are read by `hret_agents.translate.reply`.
+What is sent goes through the one `Transport`, or to a backend behind `Served`; replies are read by
+`hret_agents.translate.reply`.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from hret_agents.backends import checked
 from hret_agents.money import Budget
 from hret_agents.tokens import Meter
 from hret_agents.translate.base import Answer, Ask
@@ -21,6 +24,7 @@ from llm_eval import prompts
 from llm_eval.errors import BackendError, UserError
 from llm_eval.models.openai import reply_text
 from llm_eval.models.prices import cost, rates_of
+from llm_eval.models.served import Served
 from llm_eval.models.transport import Transport
 from llm_eval.records import Failure, Usage
 
@@ -79,14 +83,18 @@ LIMITS = ("max_tokens", "max_completion_tokens")  # of a reply; the older name i
 PATH = "/chat/completions"
 MARGIN, LEAST = 4, 500  # a reply may be so many times the estimate, and tokens more, under a budget
 _AT_MOST = re.compile(r"at most (\d+)")
+_TOO_LARGE = ("length", "memory")  # failures that a smaller pack may not have
 
 
 class ChatTranslator:
-    """Translates by an OpenAI-compatible chat endpoint.
+    """Translates by an OpenAI-compatible chat endpoint, or by a backend as one.
 
     Args:
         register: `formal`, `polite` or `plain` Korean; style: a sentence for the prompt.
         budget: reserved from before each request; without one nothing is limited.
+        params: what decides a reply of a backend besides, as one text; for the memory's keys.
+        reply_tokens: most tokens of a reply. A backend in this process, whose own default may be
+            too short, is always told some: what the pack is thought to need where this is None.
     """
 
     paid = True
@@ -95,7 +103,7 @@ class ChatTranslator:
 
     def __init__(
         self,
-        transport: Transport,
+        transport: Transport | Served,
         model: str,
         source_lang: str,
         target_lang: str,
@@ -103,9 +111,14 @@ class ChatTranslator:
         style: str = "",
         *,
         budget: Budget | None = None,
+        params: str = "",
+        reply_tokens: int | None = None,
     ) -> None:
         self.transport, self.model, self.name, self.budget = transport, model, model, budget
-        self.policy: Mapping[str, str] = policy_of(model, source_lang, target_lang, register, style)
+        self.policy: Mapping[str, str] = policy_of(
+            model, source_lang, target_lang, register, style, params
+        )
+        self.reply_tokens = reply_tokens
         self.system = system_prompt(source_lang, target_lang, register, style)
         self._meter = Meter(target_lang, rates_of(model))
         self._optional = dict(OPTIONAL)
@@ -116,6 +129,12 @@ class ChatTranslator:
     def usage(self) -> Usage:
         """Requests and tokens so far."""
         return self.transport.usage
+
+    @property
+    def http(self) -> Transport:
+        """The transport; a backend in this process has none, and no Batch API."""
+        assert isinstance(self.transport, Transport)
+        return self.transport
 
     @property
     def width(self) -> int:
@@ -154,7 +173,7 @@ class ChatTranslator:
 
     async def check(self) -> None:
         """Does the endpoint answer, and take the key?"""
-        await self.transport.check(self.model)
+        await checked(self.transport, self.model)
 
     async def close(self, *, finished: bool = False) -> None:
         """Close the connections."""
@@ -174,7 +193,7 @@ class ChatTranslator:
             text, finish = reply_text(body)
             replies = tuple(decode(text, finish, spans))
         except BackendError as e:
-            replies = (Failure.of(e, "translate"),) * len(asks)
+            replies = (failure_of(e),) * len(asks)
         return Answer(replies, usage, time.monotonic() - started)
 
     def payload(self, asks: Sequence[Ask]) -> dict[str, Any]:
@@ -200,11 +219,12 @@ class ChatTranslator:
         """Send; a parameter that this server refuses is left out from then on."""
         while True:
             more = dict(self._optional)
+            if self.budget is not None or self._is_told_a_limit:
+                more[self.limits[0]] = self.limit_of(asks)
             try:
                 if self.budget is None:
                     return await self.transport.post(PATH, payload | more)
-                more[self.limits[0]] = limit = self.limit_of(asks)
-                return await self._within(self.budget, payload | more, limit)
+                return await self._within(self.budget, payload | more, more[self.limits[0]])
             except BackendError as e:
                 refused = next((p for p in more if is_about(e, p)), None)
                 if refused is None:
@@ -222,9 +242,14 @@ class ChatTranslator:
             reserved.told(Usage.of(body))
             return body
 
+    @property
+    def _is_told_a_limit(self) -> bool:
+        in_process = isinstance(self.transport, Served) and self.transport.in_process
+        return in_process or self.reply_tokens is not None
+
     def limit_of(self, asks: Sequence[Ask]) -> int:
         """Tokens that a reply may have, so that the worst case is known."""
-        limit = MARGIN * self.expected(asks).completion_tokens + LEAST
+        limit = self.reply_tokens or MARGIN * self.expected(asks).completion_tokens + LEAST
         return limit if self._longest is None else min(limit, self._longest)
 
     def limit_refused(self, name: str, limit: int, error: BackendError) -> None:
@@ -246,6 +271,14 @@ class ChatTranslator:
             )
 
 
+def failure_of(error: BackendError) -> Failure:
+    """The failure of a request; one that was too large is as good as a reply that was cut."""
+    found = Failure.of(error, "translate")
+    if error.kind in _TOO_LARGE:
+        return replace(found, kind="finish_reason", retryable=True)
+    return found
+
+
 def is_about(error: BackendError, parameter: str) -> bool:
     if error.kind != "bad_request":
         return False
@@ -253,7 +286,12 @@ def is_about(error: BackendError, parameter: str) -> bool:
 
 
 def policy_of(
-    model: str, source_lang: str, target_lang: str, register: str | None = None, style: str = ""
+    model: str,
+    source_lang: str,
+    target_lang: str,
+    register: str | None = None,
+    style: str = "",
+    params: str = "",
 ) -> dict[str, str]:
     """What a translation depends on besides the text: it stands in the memory's keys."""
     policy = {
@@ -263,7 +301,11 @@ def policy_of(
         "source_lang": source_lang,
         "target_lang": target_lang,
     }
-    said = {"register": None if register == "formal" else register, "style": _one_line(style)}
+    said = {
+        "register": None if register == "formal" else register,
+        "style": _one_line(style),
+        "params": params,
+    }
     return policy | {key: value for key, value in said.items() if value}
 
 

@@ -26,9 +26,9 @@ from typing import Any, Self
 
 from hret_agents.translate.memory_tables import COUNTS, ESTIMATED, MIGRATIONS, VERSION, bring
 from hret_agents.translate.units import Unit
-from hret_agents.translate.wal import shared, too_new, version_of
 from llm_eval.errors import UserError
 from llm_eval.records import Usage
+from llm_eval.wal import shared, too_new, version_of
 
 NONE_LOCKED = "0" * 32
 _CHUNK = 500  # values in one query

@@ -4,7 +4,8 @@
 - *By list* (haerae-evaluation-toolkit): `load() -> [{"input", "reference", "options"?,
   "_subset_name"?, ...}]`, `info()`, `get_raw_samples()`.
 
-A module written in one of them alone evaluates: each side is derived from the other here.
+A module written in one of them alone evaluates: each side is derived from the other here. One of
+very many rows writes `get_sample(index)` and `__len__`, and is read a row at a time.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ class BaseDataset:
 
     def load(self) -> list[Row]:
         """Every sample as a dict; derived from `get_prompt` where a module defines that alone."""
+        if overrides(self, "get_sample"):
+            return [self.get_sample(i) for i in range(len(self))]
         if not overrides(self, "get_prompt"):
             raise UserError(
                 f"{type(self).__name__} defines neither load() nor get_prompt()",
@@ -61,15 +64,19 @@ class BaseDataset:
             for i in range(len(self))
         ]
 
+    def get_sample(self, index: int) -> Row:
+        """Sample `index` as `load()` has it."""
+        return self._rows()[index]
+
     def get_prompt(self, index: int) -> str:
         """The text a model is shown for row `index`."""
-        return str(self._rows()[index]["input"])
+        return str(self.get_sample(index)["input"])
 
     def evaluate_prediction(self, index: int, prediction: str) -> tuple[bool, float | None]:
         """(is it right, its score). (False, None) where the row has no reference."""
         from llm_eval.evaluation.string_match import judge
 
-        row = self._rows()[index]
+        row = self.get_sample(index)
         if row.get("reference") is None:
             return False, None
         given = row.get("options")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from llm_eval.dataset.base import BaseDataset
 from llm_eval.errors import RunError, ScoringError, boundary
@@ -18,17 +18,22 @@ class BaseEvaluator:
 
     `needs_reference`: samples without one go unscored. `replies` is how many replies to each
     sample are asked for, and `least` how many of them must come for the sample to be scored.
-    `scoring`: the model writes a reply ("generate"), or says how likely each option is ("logprob");
-    a method of the second kind writes `judge_all`, for it has no reply to read. `delimiter` then
-    stands between prompt and option (None: see `BaseModel.weigh`).
+    `scoring`: the model writes a reply ("generate"), one held to the options ("constrained", by the
+    "choice" in what `asked` gives), or says how likely each option is ("logprob"); a method of the
+    last kind writes `judge_all`, for it has no reply to read. `delimiter` then stands between
+    prompt and option (None: see `BaseModel.weigh`).
+
+    `model` is the run's, set before the first sample: a method may ask it, and where the run has a
+    judge or a reward model, `await self.model.judge(prompts)` and `rewards(items)` do.
     """
 
     name: str = "method"
-    scoring: Literal["generate", "logprob"] = "generate"
+    scoring: Literal["generate", "logprob", "constrained"] = "generate"
     delimiter: str | None = None
     needs_reference: bool = True
     replies: int = 1
     least: int = 1
+    model: Any = None
 
     def fits(self, samples: Sequence[Sample]) -> None:
         """Raise a `UserError` if these samples cannot be judged here; called before any request."""

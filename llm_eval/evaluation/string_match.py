@@ -7,12 +7,14 @@ aside). A reply without a readable answer scores 0 and counts as unanswered.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from llm_eval.dataset.base import BaseDataset
+from llm_eval.errors import UserError
 from llm_eval.evaluation import extract
 from llm_eval.evaluation.base import BaseEvaluator
-from llm_eval.records import Sample, Score
+from llm_eval.records import Prompt, Sample, Score
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,40 @@ def judge(reply: str, reference: str, options: Sequence[str] = ()) -> Judgement:
 
 
 class StringMatch(BaseEvaluator):
-    """The `string_match` method."""
+    """The `string_match` method.
+
+    Args:
+        scoring: "generate", or "constrained": where a sample has options, the model's reply is held
+            to one of them.
+    """
 
     name = "string_match"
+
+    def __init__(self, scoring: Literal["generate", "constrained"] = "generate") -> None:
+        self.scoring = scoring
+        if scoring not in ("generate", "constrained"):
+            raise UserError(
+                f"scoring={scoring!r} is neither 'generate' nor 'constrained'",
+                hint="for the likelihood of options: evaluation_method='log_likelihood'",
+            )
+
+    def fits(self, samples: Sequence[Sample]) -> None:
+        """Where replies are held to options, there are some.
+
+        Raises:
+            UserError: no sample has options.
+        """
+        if self.scoring == "constrained" and not any(s.options for s in samples):
+            raise UserError(
+                "scoring='constrained' holds a reply to its options, and these samples have none",
+                hint="leave scoring out",
+            )
+
+    def asked(self, sample: Sample) -> Prompt:
+        """The prompt, with the choice that the reply is held to."""
+        if self.scoring == "constrained" and sample.options:
+            return replace(Prompt.of(sample), params={"choice": list(sample.options)})
+        return Prompt.of(sample)
 
     def score(self, sample: Sample, reply: str, dataset: BaseDataset) -> Score:
         """1 or 0; `answered` says whether an answer could be read at all."""

@@ -1,30 +1,40 @@
-"""Backends: every way to ask a model. `load_model(name, **params)` makes one."""
+"""Backends: every way to ask a model. `load_model(name, **params)` makes one.
+
+Beside them stand judges and reward models (`roles`); `multi` holds a generator, a judge and a
+reward model together.
+"""
 
 from __future__ import annotations
 
-import inspect
-from typing import Any
-
-from llm_eval.errors import Unknown, UserError
 from llm_eval.models.base import MODELS, BaseModel, Capabilities, require
+from llm_eval.models.loading import (
+    REWARDS,
+    as_backend,
+    as_reward_model,
+    load_model,
+    load_reward_model,
+    register_model,
+)
+from llm_eval.models.roles import BaseJudge, BaseRewardModel
 
-__all__ = ["MODELS", "BaseModel", "Capabilities", "load_model", "register_model", "require"]
+__all__ = [
+    "MODELS",
+    "REWARDS",
+    "BaseJudge",
+    "BaseModel",
+    "BaseRewardModel",
+    "Capabilities",
+    "as_backend",
+    "as_reward_model",
+    "load_judge",
+    "load_model",
+    "load_reward_model",
+    "register_judge",
+    "register_model",
+    "register_reward",
+    "require",
+]
 
-register_model = MODELS.add
-
-
-def load_model(name: str, /, **params: Any) -> BaseModel:
-    """The backend `name`, made with `params`; a wrong name or parameter is a `UserError`."""
-    try:
-        kind = MODELS.get(name)
-    except Unknown as e:
-        served = f"for a model that is served: model 'openai' with model_name {name!r}"
-        raise Unknown("model", name, e.known, hint=f"{e.hint}; {served}") from None
-    try:
-        inspect.signature(kind).bind(**params)
-    except TypeError as e:
-        known = [p for p in inspect.signature(kind).parameters if p != "self"]
-        raise UserError(
-            f"model {name!r}: {e}", hint=f"its parameters are: {', '.join(known) or 'none'}"
-        ) from None
-    return kind(**params)
+register_judge = register_model
+register_reward = register_model
+load_judge = load_model

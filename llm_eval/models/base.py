@@ -13,6 +13,9 @@ from typing import Any
 
 from llm_eval.aio import run_sync
 from llm_eval.errors import UserError
+from llm_eval.models.asks import params_of, prompt_of
+from llm_eval.models.roles import BaseJudge as BaseJudge
+from llm_eval.models.roles import BaseRewardModel as BaseRewardModel
 from llm_eval.records import Prediction, Prompt, Sample, Usage
 from llm_eval.registry import Registry
 
@@ -40,6 +43,7 @@ class BaseModel:
 
     name: str = "model"
     can: Capabilities = Capabilities()
+    in_process: bool = False  # the model runs here, and not behind an API
 
     def __init__(self, **params: Any) -> None:
         """Backends written for haerae-evaluation-toolkit pass their parameters on to here."""
@@ -61,6 +65,11 @@ class BaseModel:
 
         JSON-ready, never a key. A result tells it, and replies are kept under it.
         """
+        return {}
+
+    @property
+    def told(self) -> Mapping[str, Any]:
+        """What came up while it was asked, JSON-ready; a result's `info` has it."""
         return {}
 
     def cost(self, usage: Usage) -> float | None:
@@ -85,6 +94,10 @@ class BaseModel:
         Called after `check` where they are wanted, before the first sample.
         """
 
+    def instead(self, feature: str) -> str:
+        """What to do where `feature` (of `can`) is wanted and not there; empty: nothing known."""
+        return ""
+
     def fits(self, samples: Sequence[Sample]) -> None:
         """Raise a `UserError` if the model can do nothing with these samples."""
 
@@ -95,20 +108,29 @@ class BaseModel:
         """Let go of connections."""
 
     def generate_batch(
-        self, inputs: Sequence[Mapping[str, Any]], return_logits: bool = False, **_: Any
+        self,
+        inputs: Sequence[Mapping[str, Any]],
+        return_logits: bool = False,
+        until: str | Sequence[str] | None = None,
+        **params: Any,
     ) -> list[dict[str, Any]]:
         """`inputs` (dicts with `input`, `options`?, ...) with `prediction` added to each.
 
-        With `return_logits` samples that have options are weighed, not answered: `prediction` is
-        the likeliest one, and `logits` has "option_log_probs". A sample that failed has
-        `prediction` None and an `error`.
+        `input` is a text, or a conversation as a list of messages; `images` may stand beside it.
+        `until` are stop sequences; max_tokens, temperature, top_p, top_k, seed are taken too. With
+        `return_logits` samples that have options are weighed, not answered: `prediction` is the
+        likeliest one, and `logits` has "option_log_probs". A sample that failed has `prediction`
+        None and an `error`.
+
+        Raises:
+            UserError: an argument that would have no effect, or samples that do not fit the model.
         """
         if return_logits:
             require(self, "logprobs", "return_logits=True")
-        samples = [_sample(i, item) for i, item in enumerate(inputs)]
-        if samples:
-            self.fits(samples)
-        prompts = [Prompt.of(s) for s in samples]
+        asked = params_of(until, params)
+        prompts = [prompt_of(i, item, asked) for i, item in enumerate(inputs)]
+        if prompts:
+            self.fits([_sample(i, p) for i, p in enumerate(prompts)])
         predictions = run_sync(
             self._weighed_or_told(prompts) if return_logits else self.generate(prompts)
         )
@@ -152,13 +174,13 @@ def _undelimited(prompt: Prompt, told: Prediction) -> Prediction:
     return replace(told, options=options, text=likeliest[1] if likeliest else None)
 
 
-def _sample(index: int, item: Mapping[str, Any]) -> Sample:
-    options, reference = item.get("options"), item.get("reference")
+def _sample(index: int, prompt: Prompt) -> Sample:
     return Sample(
         index=index,
-        input=str(item["input"]),
-        options=() if options is None else tuple(map(str, options)),
-        reference=None if reference is None else str(reference),
+        input=prompt.text,
+        options=prompt.options,
+        reference=prompt.reference,
+        images=prompt.images,
     )
 
 
@@ -172,7 +194,8 @@ def require(backend: BaseModel, feature: str, wanted_by: str) -> None:
     """A `UserError` now rather than at sample 900 when `backend` does not offer `feature`."""
     if not getattr(backend.can, feature):
         raise UserError(
-            f"{wanted_by} needs {feature}, which backend {backend.name!r} does not offer"
+            f"{wanted_by} needs {feature}, which backend {backend.name!r} does not offer",
+            hint=backend.instead(feature),
         )
 
 

@@ -10,8 +10,15 @@ import random
 from collections.abc import Sequence
 
 from llm_eval.errors import UserError
+from llm_eval.models.asks import stopped, unable
 from llm_eval.models.base import BaseModel, Capabilities
 from llm_eval.records import Prediction, Prompt, Sample, Usage
+
+# what changes nothing in an answer that no model writes, and the inputs that it does not look at
+NOTHING_TO = (
+    *("stop", "temperature", "top_p", "top_k", "seed", "max_tokens"),
+    *("messages", "token_ids", "images"),
+)
 
 
 class _Baseline(BaseModel):
@@ -27,7 +34,15 @@ class _Baseline(BaseModel):
 
     async def generate(self, prompts: Sequence[Prompt]) -> list[Prediction]:
         """An answer per prompt, at once."""
-        return [Prediction(sample_id=p.sample_id, text=self.answer(p)) for p in prompts]
+        return [self._replied(p) for p in prompts]
+
+    def _replied(self, prompt: Prompt) -> Prediction:
+        choice = prompt.params.get("choice")
+        text = self.answer(prompt)
+        can = [*NOTHING_TO, "choice"] if choice and text in choice else NOTHING_TO
+        if refused := unable(prompt, self.name, can):
+            return refused
+        return Prediction(sample_id=prompt.sample_id, text=stopped(text, prompt))
 
     def answer(self, prompt: Prompt) -> str:
         """The reply to one prompt."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from llm_eval.errors import BackendError, HretError
+from llm_eval.models.asks import stopped, unable
 from llm_eval.models.base import BaseModel, Capabilities
 from llm_eval.records import Failure, Prediction, Prompt
 
@@ -24,13 +25,16 @@ class FunctionModel(BaseModel):
     def __init__(self, function: Callable[[str], Any], concurrency: int = 1) -> None:
         self.function = function
         self.name = getattr(function, "__name__", type(function).__name__)
-        self._gate = asyncio.Semaphore(max(1, concurrency))
+        self.concurrency = max(1, concurrency)
+        self._gate = asyncio.Semaphore(self.concurrency)
 
     async def generate(self, prompts: Sequence[Prompt]) -> list[Prediction]:
         """The function's returns, in order."""
         return [await self._ask(p) for p in prompts]
 
     async def _ask(self, prompt: Prompt) -> Prediction:
+        if refused := unable(prompt, self.name, ["stop"]):
+            return refused
         async with self._gate:
             try:
                 reply = await asyncio.to_thread(self._call, prompt.text)
@@ -49,7 +53,7 @@ class FunctionModel(BaseModel):
                     f"{self.name} raised {type(e).__name__}: {e}", kind="bad_request"
                 )
                 return self._failed(prompt, error)
-        return Prediction(sample_id=prompt.sample_id, text=reply)
+        return Prediction(sample_id=prompt.sample_id, text=stopped(reply, prompt))
 
     def _call(self, text: str) -> Any:
         try:

@@ -17,17 +17,28 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from llm_eval.errors import AuthError, BackendError, UserError
+from llm_eval.errors import AuthError, BackendError, Kind, UserError
 from llm_eval.models.limiter import Limiter, shared_limiter
 from llm_eval.models.pace import reset_after
 from llm_eval.records import Usage
-from llm_eval.secret import Secret
+from llm_eval.secret import Secret, secret
 
 if TYPE_CHECKING:
     import aiohttp
 
 BYTES_PER_TOKEN = 4  # of a request, before the server has said what it cost
+MOST = 128 * 2**20  # bytes of a reply
+PEEK = 64 * 2**10  # bytes after which a reply has to look like JSON
 DEFAULT_BASE = "https://api.openai.com/v1"
+NO_MODEL = ("model_not_found", 40301)  # the number is FastChat's, as the next one is
+TOO_LONG = ("context_length_exceeded", 40303)
+BUSY = 42900  # from here on FastChat's numbers are of a busy or sick server, under a status of 400
+_OVER = re.compile(
+    r"(context|prompt) length|context (size|window)|prompt is too long|input is too long"
+    r"|reduce the length|input token count|`inputs` (must have less|tokens \+)",
+    re.IGNORECASE,
+)
+_TITLE = re.compile(r"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +46,7 @@ class Endpoint:
     """Where requests go. `timeout` is in seconds, for one whole request.
 
     `concurrency` fixes how many are under way; `rpm` and `tpm` cap requests and tokens a minute.
+    `headers` go with every request, and may hold what nobody is to see.
     """
 
     base_url: str = DEFAULT_BASE
@@ -45,6 +57,7 @@ class Endpoint:
     tpm: float | None = None
     max_retries: int = 3
     backoff: float = 0.5
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if self.concurrency is not None and self.concurrency < 1:
@@ -149,7 +162,7 @@ class Transport:
                 async with self._client().request(
                     method, self.endpoint.base_url.rstrip("/") + path, data=body
                 ) as reply:
-                    status, raw = reply.status, await reply.read()
+                    status, raw = reply.status, await self._body(reply)
                     headers = {k.lower(): v for k, v in reply.headers.items()}
             except TimeoutError:
                 limiter.pushed_back(started=started)
@@ -178,47 +191,73 @@ class Transport:
                 limiter.pause(wait)
         return read
 
+    async def _body(self, reply: aiohttp.ClientResponse) -> bytes:
+        """The reply's bytes, bounded.
+
+        Raises:
+            BackendError: there is no end of them, they are no JSON, or a stream that nobody asked.
+        """
+        if reply.content_type == "text/event-stream" and reply.status < 400:
+            raise self._useless(reply.status, "streams its reply (text/event-stream), unasked")
+        plain = "Content-Encoding" not in reply.headers
+        if plain and reply.content_length is not None and reply.content_length <= MOST:
+            return await reply.read()
+        raw = bytearray()
+        async for part in reply.content.iter_any():
+            raw += part
+            if len(raw) > MOST:
+                raise self._useless(reply.status, f"sends a reply of over {MOST >> 20} MiB")
+            if len(raw) > PEEK and bytes(raw[:PEEK]).lstrip()[:1] not in (b"", b"{", b"[", b"<"):
+                raise self._useless(reply.status, "sends bytes without end that are no JSON")
+        return bytes(raw)
+
+    def _useless(self, status: int, what: str) -> BackendError:
+        said = f"{self._where} {what}"
+        return BackendError(said, kind="malformed", status=status, sent=True)
+
     def _read(self, status: int, headers: Mapping[str, str], raw: bytes) -> Mapping[str, Any]:
         if status >= 400:
             raise self.refusal(status, headers, raw)
         body = _parsed(raw)
         if not isinstance(body, dict):
-            said = f"{self._where} sent no JSON object"
+            what = "a web page" if _is_page(raw) else "no JSON object"
+            said = f"{self._where} sent {what}; an api_base mostly ends in /v1"
             raise BackendError(said, kind="server", status=status, sent=True)
+        if "choices" not in body and (error := body.get("error")):
+            raise self.refusal(_status_in(error), headers, raw)
         return body
 
     def refusal(
         self, status: int, headers: Mapping[str, str], raw: bytes
     ) -> BackendError | UserError:
-        body = _parsed(raw)
-        error = body.get("error") if isinstance(body, dict) else None
-        if not isinstance(error, dict):
-            error = {"message": error if isinstance(error, str) else raw.decode("utf-8", "replace")}
-        said = str(error.get("message") or "no reason given")
-        key = self.endpoint.api_key
-        said = (key.scrub(said) if key else said)[:500]
-        message, code = f"{self._where} answered {status}: {said}", error.get("code")
+        """What a reply of this status says, as the error to raise."""
+        said, code, param = _reason(raw)
+        if isinstance(code, int) and code >= BUSY:
+            status = code // 100
+        message = f"{self._where} answered {status}: {self._scrubbed(said)[:500]}"
         if status in (401, 403):
             return AuthError(message, hint="check OPENAI_API_KEY or --api-key")
         if code == "insufficient_quota":
             return UserError(message, hint="top up, then run this again")
-        if status == 404:
+        if status == 404 or code in NO_MODEL:
             return UserError(message, hint="check --model and --api-base")
         if status == 429:
             wait = _retry_after(headers)
             return BackendError(message, kind="rate_limit", status=status, retry_after=wait)
-        if status >= 500 or status == 408:
+        if status >= 500 or status in (408, 424):  # 424: TGI's, of a failed generation
             return BackendError(
                 message, kind="server", status=status, retry_after=_retry_after(headers)
             )
-        kind = "content_filter" if code == "content_filter" else "bad_request"
-        param = error.get("param")
-        return BackendError(
-            message,
-            kind="content_filter" if kind == "content_filter" else "bad_request",
-            status=status,
-            param=param if isinstance(param, str) else None,
-        )
+        kind: Kind = "content_filter" if code == "content_filter" else "bad_request"
+        if code in TOO_LONG or _OVER.search(said):
+            kind, message = "length", f"the prompt is over the context length: {message}"
+        return BackendError(message, kind=kind, status=status, param=param)
+
+    def _scrubbed(self, text: str) -> str:
+        """`text` without the key, and without what stands in the user's own headers."""
+        for hidden in (self.endpoint.api_key, *(secret(v) for _, v in self.endpoint.headers)):
+            text = hidden.scrub(text) if hidden else text
+        return text
 
     @property
     def limiter(self) -> Limiter:
@@ -243,6 +282,7 @@ class Transport:
             headers = {"Content-Type": "application/json"}
             if self.endpoint.api_key:
                 headers["Authorization"] = f"Bearer {self.endpoint.api_key.reveal()}"
+            headers.update(self.endpoint.headers)
             self._session = aiohttp.ClientSession(
                 headers=headers,
                 timeout=aiohttp.ClientTimeout(total=self.endpoint.timeout, connect=30),
@@ -257,6 +297,41 @@ def _parsed(raw: bytes) -> Any:
         return json.loads(raw)
     except (ValueError, RecursionError):
         return None
+
+
+def _is_page(raw: bytes) -> bool:
+    return raw[:PEEK].lstrip()[:1] == b"<"
+
+
+def _reason(raw: bytes) -> tuple[str, Any, str | None]:
+    """(message, code, parameter) of an error reply, in whichever of the shapes there are.
+
+    >>> _reason(b'{"error": "`inputs` cannot be empty", "error_type": "validation"}')
+    ('`inputs` cannot be empty', 'validation', None)
+    >>> _reason(b'{"object": "error", "message": "Only m allowed now", "code": 40301}')
+    ('Only m allowed now', 40301, None)
+    """
+    body = _parsed(raw)
+    error = body.get("error", body) if isinstance(body, dict) else None
+    if isinstance(error, str):
+        error = {"message": error, "code": body.get("error_type")}
+    if not isinstance(error, dict):
+        page = _TITLE.search(raw[:PEEK].decode("utf-8", "replace")) if _is_page(raw) else None
+        text = f"a web page, {page[1].strip()!r}" if page else raw[:PEEK].decode("utf-8", "replace")
+        return text or "no reason given", None, None
+    said = error.get("message") or error.get("detail") or "no reason given"
+    param, code = error.get("param"), error.get("code")
+    return (
+        said if isinstance(said, str) else json.dumps(said, ensure_ascii=False),
+        code if isinstance(code, str | int) else error.get("type"),
+        param if isinstance(param, str) else None,
+    )
+
+
+def _status_in(error: Any) -> int:
+    """The status that an error has which came under the status of a good reply."""
+    code = error.get("code") if isinstance(error, dict) else None
+    return code if isinstance(code, int) and 400 <= code < 600 else 500
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

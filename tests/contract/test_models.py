@@ -3,63 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import json
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from llm_eval.aio import run_sync
-from llm_eval.errors import BackendError, UserError
-from llm_eval.models import MODELS, BaseModel, load_model, require
-from llm_eval.models.function import FunctionModel
-from llm_eval.models.openai import OpenAIModel
-from llm_eval.records import Prediction, Prompt, Sample
+from llm_eval.errors import UserError
+from llm_eval.models import BaseModel, load_model
+from llm_eval.records import Prediction, Prompt
+from tests.contract.backends import (
+    BACKENDS,
+    BAD,
+    KEY,
+    OPTIONS,
+    SERVED,
+    TALKING,
+    Theirs,
+    generated,
+    prompts,
+    reply,
+)
 from tests.fakes.chat import ChatServer, Fault
-
-OPTIONS = ("A", "B", "C", "D")
-BAD = "fail here"
-
-
-def reply(text: str) -> str:
-    """What every model here answers to a text, so that a mixed-up order is seen."""
-    return f"reply to {text}"
-
-
-def prompts(*texts: str) -> list[Prompt]:
-    """Prompts with options and a reference each."""
-    return [
-        Prompt(sample_id=f"s{i}", text=t, options=OPTIONS, reference=OPTIONS[i % 4])
-        for i, t in enumerate(texts)
-    ]
-
-
-def plain(text: str) -> str:
-    """A function as a model; it fails where the text says so."""
-    if text == BAD:
-        raise RuntimeError("the function's own")
-    return reply(text)
-
-
-async def awaited(text: str) -> str:
-    """An asynchronous function as a model."""
-    await asyncio.sleep(0)
-    return plain(text)
-
-
-Make = Callable[[ChatServer], BaseModel]
-BACKENDS: dict[str, Make] = {
-    "openai chat": lambda chat: load_model("openai", model_name="m", api_base=chat.url),
-    "openai completions": lambda chat: load_model(
-        "openai", model="m", api_base=chat.url, endpoint="completions"
-    ),
-    "oracle": lambda chat: load_model("oracle"),
-    "first": lambda chat: load_model("first"),
-    "random": lambda chat: load_model("random", seed=3),
-    "function": lambda chat: FunctionModel(plain),
-    "async function": lambda chat: FunctionModel(awaited, concurrency=4),
-}
-TALKING = [name for name in BACKENDS if name.startswith("openai") or "function" in name]
-SERVED = [name for name in BACKENDS if name.startswith("openai")]
 
 
 @pytest.fixture
@@ -77,18 +45,6 @@ def model(request: pytest.FixtureRequest, server: ChatServer) -> BaseModel:
         folder = request.getfixturevalue("tiny_lm")
         return load_model("huggingface", model_name_or_path=str(folder), max_new_tokens=4)
     return BACKENDS[request.param](server)
-
-
-def generated(model: BaseModel, asked: Sequence[Prompt]) -> list[Prediction]:
-    """What a backend makes of some prompts; its connections closed."""
-
-    async def work() -> list[Prediction]:
-        try:
-            return await model.generate(asked)
-        finally:
-            await model.close()
-
-    return run_sync(work())
 
 
 # --- every backend -----------------------------------------------------------------------------
@@ -169,12 +125,77 @@ def test_a_batch_takes_the_toolkits_other_arguments(model: BaseModel) -> None:
     run_sync(model.close())
 
 
-def test_an_unknown_parameter_is_refused_by_name(server: ChatServer) -> None:
+@pytest.mark.parametrize("name", ["oracle", "first", "random", "huggingface", "multi"])
+def test_an_unknown_parameter_is_refused_by_name(name: str) -> None:
     """A typo ends before anything is made, and says which parameters there are."""
-    for name in set(MODELS.names()) - {"openai"}:
-        with pytest.raises(UserError, match="sed") as caught:
-            load_model(name, sed=1)
-        assert "its parameters are" in caught.value.hint
+    with pytest.raises(UserError, match="sed") as caught:
+        load_model(name, sed=1)
+    assert "its parameters are" in caught.value.hint
+
+
+ASKED: dict[str, tuple[dict[str, Any], Callable[[Prediction], bool]]] = {
+    "stop": ({"stop": [" to", "A"]}, lambda p: " to" not in str(p.text) and "A" not in str(p.text)),
+    "logprobs": ({"logprobs": 2}, lambda p: bool(p.detail)),
+    "choice": ({"choice": ["yes", "no"]}, lambda p: p.text in ("yes", "no")),
+}
+
+
+@pytest.mark.parametrize("what", ASKED)
+def test_what_a_prompt_asks_is_done_or_refused(model: BaseModel, what: str) -> None:
+    """A reply as it was asked for, or a failure that says so; the prompt beside it is answered."""
+    params, done = ASKED[what]
+    first, second = prompts("one", "two")
+    asked, free = generated(model, [replace(first, params=params), second])
+    if asked.failure:
+        assert (asked.failure.kind, asked.text) == ("bad_request", None)
+        assert asked.failure.where == "generate"
+    else:
+        assert done(asked), asked
+    assert free.failure is None and isinstance(free.text, str)
+
+
+def test_what_nobody_has_heard_of_is_refused_or_sent(model: BaseModel, server: ChatServer) -> None:
+    """A parameter that is none of ours goes to the server, or is a failure; it is never dropped."""
+    (found,) = generated(model, [replace(prompts("one")[0], params={"no_such_thing": 1})])
+    sent = [r.body.get("no_such_thing") for r in server.requests if r.body]
+    assert sent == [1] or (found.failure and found.failure.kind == "bad_request")
+
+
+def test_an_argument_without_effect_is_refused(model: BaseModel) -> None:
+    """A typo in `generate_batch` is told, and guessed."""
+    given = [{"input": "text", "reference": "B", "options": list(OPTIONS)}]
+    with pytest.raises(UserError, match="temprature") as told:
+        model.generate_batch(given, temprature=0.5)
+    assert "did you mean 'temperature'" in told.value.hint
+    run_sync(model.close())
+
+
+def test_nothing_that_is_told_of_a_backend_holds_its_key(model: BaseModel) -> None:
+    """`about` is JSON and complete; neither it nor a repr holds the key; a pickle is refused."""
+    told = json.dumps([model.label, dict(model.about), model.usage.to_dict()])
+    shown = told + repr(model) + repr(getattr(model, "transport", ""))
+    assert KEY not in shown
+    try:
+        frozen = pickle.dumps(model)
+    except (TypeError, AttributeError, pickle.PicklingError):
+        return
+    assert KEY.encode() not in frozen or isinstance(getattr(model, "inner", None), Theirs)
+
+
+def test_every_backend_works_inside_a_running_loop(model: BaseModel) -> None:
+    """The synchronous face in a notebook, and the asynchronous one in a loop of the caller's."""
+    given = [{"input": "text", "reference": "B", "options": list(OPTIONS)}]
+
+    async def cell() -> tuple[Any, list[Prediction]]:
+        found = model.generate_batch(given)
+        run_sync(model.close())
+        awaited = await model.generate(prompts("text"))
+        await model.close()
+        return found, awaited
+
+    found, (awaited,) = asyncio.run(cell())
+    assert isinstance(found[0]["prediction"], str)
+    assert isinstance(awaited.text, str)
 
 
 # --- backends that talk ------------------------------------------------------------------------
@@ -186,6 +207,50 @@ def test_each_reply_belongs_to_its_prompt(server: ChatServer, name: str) -> None
     texts = [f"text {i}" for i in range(40)]
     found = generated(BACKENDS[name](server), prompts(*texts))
     assert [p.text for p in found] == [reply(t) for t in texts]
+
+
+@pytest.mark.parametrize("name", SERVED)
+def test_replies_that_come_late_stand_where_they_belong(name: str) -> None:
+    """Half of the requests are slow, by chance: the order is that of the prompts."""
+    texts = [f"text {i}" for i in range(30)]
+    chance = {"fault_rate": 0.5, "faults": [Fault.slow], "slow_seconds": 0.05}
+    with ChatServer(**chance) as server:  # type: ignore[arg-type]
+        server.answer = lambda messages: reply(messages[-1]["content"])
+        server.complete = reply
+        found = generated(BACKENDS[name](server), prompts(*texts))
+        ended = [r.body for r in sorted(server.requests, key=lambda r: r.end or 0) if r.body]
+    assert [p.text for p in found] == [reply(t) for t in texts]
+    if name != "openai completions":  # chance falls on chats alone
+        asked = [body["messages"][-1]["content"] for body in ended]
+        assert asked != sorted(asked, key=texts.index)
+
+
+@pytest.mark.parametrize("name", SERVED)
+def test_a_conversation_is_sent_as_one(server: ChatServer, name: str) -> None:
+    """`input` as a list of messages, in the toolkit's dicts; refused where there is no chat."""
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"},
+             {"role": "user", "content": "c"}]  # fmt: skip
+    model = BACKENDS[name](server)
+    (found,) = model.generate_batch([{"input": turns, "extra": 1}])
+    run_sync(model.close())
+    assert (found["input"], found["extra"]) == (turns, 1)
+    if name == "openai completions":
+        assert found["prediction"] is None and found["error"]["kind"] == "bad_request"
+    else:
+        assert found["prediction"] == reply("c")
+        assert server.requests[-1].body["messages"] == turns
+
+
+@pytest.mark.parametrize("name", SERVED)
+def test_arguments_of_a_batch_are_sent(server: ChatServer, name: str) -> None:
+    """`until`, max_new_tokens, temperature and seed go with each prompt of the batch."""
+    model = BACKENDS[name](server)
+    more = {"max_new_tokens": 3, "temperature": 0.5, "seed": 7, "batch_size": 2}
+    model.generate_batch([{"input": "q"}], until="\n", show_progress=False, **more)  # type: ignore[arg-type]
+    run_sync(model.close())
+    body = server.requests[-1].body
+    assert (body["stop"], body["temperature"], body["seed"]) == (["\n"], 0.5, 7)
+    assert 3 in (body.get("max_tokens"), body.get("max_completion_tokens"))
 
 
 @pytest.mark.parametrize("name", TALKING)
@@ -230,157 +295,3 @@ def test_a_server_counts_what_was_spent(server: ChatServer, name: str) -> None:
     assert sum(p.usage.prompt_tokens for p in found) == model.usage.prompt_tokens > 0
     assert sum(p.usage.completion_tokens for p in found) == model.usage.completion_tokens > 0
     assert model.usage.requests == 2
-
-
-# --- one by one --------------------------------------------------------------------------------
-
-
-def test_openai_sends_what_it_is_told(server: ChatServer) -> None:
-    """System message and parameters stand in the request as they were given."""
-    model = OpenAIModel("m", api_base=server.url, system_message="be brief", max_tokens=5, seed=1)
-    generated(model, prompts("q"))
-    assert server.requests[0].body == {
-        "model": "m",
-        "messages": [
-            {"role": "system", "content": "be brief"},
-            {"role": "user", "content": "q"},
-        ],
-        "max_tokens": 5,
-        "seed": 1,
-    }
-
-
-@pytest.mark.parametrize("params", [{}, {"model_name": "m", "endpoint": "chats"}], ids=str)
-def test_openai_is_refused_when_it_cannot_be_asked(
-    chat: ChatServer, params: dict[str, Any]
-) -> None:
-    """No model's name, or an endpoint that is none: told before anything is sent."""
-    with pytest.raises(UserError):
-        load_model("openai", api_base=chat.url, **params)
-
-
-def test_the_baselines_answer_as_their_names_say() -> None:
-    """Oracle gives the reference, first the first option, random one of them."""
-    asked = prompts(*"abcdefgh")
-    assert [p.text for p in generated(load_model("oracle"), asked)] == [p.reference for p in asked]
-    assert {p.text for p in generated(load_model("first"), asked)} == {"A"}
-    assert {p.text for p in generated(load_model("random"), asked)} <= set(OPTIONS)
-
-
-def test_random_is_even_and_repeats() -> None:
-    """The same seed and sample draw the same option, whatever is asked beside it; others differ."""
-    asked = prompts(*map(str, range(400)))
-    drawn = [p.text for p in generated(load_model("random", seed=1), asked)]
-    alone = [generated(load_model("random", seed=1), [p])[0].text for p in asked[:20]]
-    assert alone == drawn[:20]
-    assert drawn != [p.text for p in generated(load_model("random", seed=2), asked)]
-    assert all(70 < drawn.count(option) < 130 for option in OPTIONS)
-
-
-@pytest.mark.parametrize("name", ["oracle", "first", "random"])
-def test_a_baseline_without_its_means_says_so(name: str) -> None:
-    """No reference, or no options: told before the first sample."""
-    good = Sample(index=0, input="q", reference="A", options=OPTIONS)
-    load_model(name).fits([good])
-    with pytest.raises(UserError, match=name):
-        load_model(name).fits([Sample(index=0, input="q")])
-
-
-@pytest.mark.parametrize("name", ["first", "random"])
-def test_a_batch_without_options_is_told(name: str) -> None:
-    """Nobody has looked at the samples of a batch: the baseline itself says what is missing."""
-    with pytest.raises(UserError, match=name):
-        load_model(name).generate_batch([{"input": "q"}])
-
-
-def test_an_oracle_answers_in_text() -> None:
-    """A reference that is a number is answered as a model would, in text."""
-    found = load_model("oracle").generate_batch([{"input": "2+2?", "reference": 4}])
-    assert found[0]["prediction"] == "4"
-
-
-def _scripted() -> Callable[[str], str]:
-    replies = iter(["only one"])
-    return lambda text: next(replies)
-
-
-class Awaiting:
-    """An object that is called like a function and is to be awaited."""
-
-    async def __call__(self, text: str) -> str:
-        return reply(text)
-
-
-NO_TEXT: dict[str, Callable[[], Callable[..., Any]]] = {
-    "none": lambda: lambda text: None,
-    "number": lambda: lambda text: 4,
-    "signature": lambda: lambda: "x",
-    "exhausted": _scripted,
-}
-
-
-@pytest.mark.parametrize("how", NO_TEXT)
-def test_a_function_that_gives_no_text_costs_its_samples(how: str) -> None:
-    """None, a number, a wrong signature, an exhausted script: failures, and the run goes on."""
-    model = FunctionModel(NO_TEXT[how]())
-
-    async def work() -> list[Prediction]:
-        return await asyncio.wait_for(model.generate(prompts("a", "b")), 10)
-
-    found = run_sync(work())
-    assert found[1].failure is not None and found[1].text is None
-
-
-def test_a_functions_failure_names_it() -> None:
-    """The record says which function raised what."""
-    (found,) = generated(FunctionModel(plain), prompts(BAD))
-    assert found.failure is not None
-    assert "plain raised RuntimeError: the function's own" in found.failure.message
-
-
-def test_an_awaitable_object_is_a_function() -> None:
-    """Whatever is called and awaited can be a model."""
-    (found,) = generated(FunctionModel(Awaiting()), prompts("q"))
-    assert found.text == reply("q")
-
-
-def test_a_function_is_called_by_one_thread_at_a_time() -> None:
-    """Most model objects stand no second thread; `concurrency` says that this one does."""
-    inside, peaks = [], []
-
-    def count(text: str) -> str:
-        inside.append(text)
-        peaks.append(len(inside))
-        inside.remove(text)
-        return text
-
-    model = FunctionModel(count)
-
-    async def work() -> None:
-        await asyncio.gather(*(model.generate([p]) for p in prompts(*map(str, range(200)))))
-
-    run_sync(work())
-    assert set(peaks) == {1}
-
-
-def test_a_feature_is_asked_for_before_the_first_sample() -> None:
-    """What a backend does not offer is refused by name."""
-    require(load_model("oracle"), "generate", "this test")
-    with pytest.raises(UserError, match="this test needs images, which backend 'oracle'"):
-        require(load_model("oracle"), "images", "this test")
-
-
-def test_a_backend_without_generate_says_so() -> None:
-    """A class that forgot it is a bug with a name."""
-    with pytest.raises(NotImplementedError, match="has no generate"):
-        generated(BaseModel(), prompts("q"))
-
-
-def test_transport_trouble_is_data_too(server: ChatServer) -> None:
-    """A connection that breaks for good costs its sample and says that trying again may help."""
-    server.script(Fault.drop)
-    model = OpenAIModel("m", api_base=server.url, max_retries=0)
-    (found,) = generated(model, prompts("q"))
-    assert found.failure is not None
-    assert (found.failure.kind, found.failure.retryable) == ("connection", True)
-    assert BackendError("x", kind="connection").retryable

@@ -13,7 +13,6 @@ to, scores prompts, misbehaves on demand, and remembers what it was asked. No mo
 import argparse
 import asyncio
 import hashlib
-import json
 import socket
 import threading
 import time
@@ -27,7 +26,9 @@ from aiohttp import web
 
 from tests.fakes import chat_protocol as protocol
 from tests.fakes.chat_batch import CHAT, Batches
+from tests.fakes.chat_http import broken_off, parsed, redacted
 from tests.fakes.chat_protocol import Ask, Body, Refused, Scored
+from tests.fakes.chat_rules import Bend, Rule
 from tests.fakes.faults import (
     ALL,
     Fault,
@@ -43,7 +44,6 @@ from tests.fakes.translit import asked, terms_asked, translated
 __all__ = ["ALL", "ChatServer", "Fault", "Record", "hashed_logprob"]
 
 SENTENCE = "네, 알겠습니다. 정답은 4입니다."
-KEYS = {"authorization", "api-key", "x-api-key"}
 
 
 @dataclass(slots=True)
@@ -109,6 +109,10 @@ class ChatServer:
         """The tokens that top_logprobs chooses from, besides the one in the reply."""
         self.batches = Batches(self._batched, self._answered)
         """The files and batches; see `chat_batch`."""
+        self.rules: list[Rule] = []
+        """What is refused beyond what OpenAI refuses; see `chat_rules`."""
+        self.bends: list[Bend] = []
+        """How replies differ from OpenAI's; see `chat_rules`."""
         self.longest: int | None = None
         """The model's output limit: a longer reply is cut after so many tokens."""
         self.obeys = True
@@ -200,7 +204,7 @@ class ChatServer:
         start = time.monotonic()
         upload = request.content_type == "multipart/form-data"
         raw = b"" if upload else await request.read()
-        record = Record(request.path, _parsed(raw), _redacted(request.headers), start)
+        record = Record(request.path, parsed(raw), redacted(request.headers), start)
         self._records.append(record)
         headers: Mapping[str, str] = {}
         payload: Body | bytes
@@ -220,7 +224,7 @@ class ChatServer:
                 self._crashes.append(crash)
                 status, payload = 500, Refused(500, repr(crash)).body
         if record.fault is Fault.drop:
-            return await _broken_off(request, payload, midway)
+            return await broken_off(request, payload, midway)
         record.status = status
         if isinstance(payload, bytes):
             return web.Response(body=payload)
@@ -245,6 +249,8 @@ class ChatServer:
 
     async def _route(self, method: str, record: Record) -> tuple[Body, bool]:
         """The payload, and where a dropped one breaks off."""
+        for rule in self.rules:
+            rule(record.path, record.body)
         match method, record.path:
             case "GET", "/v1/models":
                 return protocol.models_reply(self.models), False
@@ -264,6 +270,8 @@ class ChatServer:
             if fault is Fault.slow:
                 await asyncio.sleep(self.slow_seconds)
             payload = self._chat(ask, fault) if chat else self._completion(ask, fault)
+            for bend in self.bends:
+                payload = bend(ask.body, payload)
             if self.slot_rate is not None:
                 await asyncio.sleep(payload["usage"]["completion_tokens"] / self.slot_rate)
         return payload, midway
@@ -347,37 +355,6 @@ class ChatServer:
             scored.append(Scored(token, rated[token], best))
             prefix += token
         return scored
-
-
-def _parsed(raw: bytes) -> Any:
-    try:
-        return json.loads(raw)
-    except ValueError:
-        return raw.decode(errors="replace")
-
-
-def _redacted(headers: Mapping[str, str]) -> dict[str, str]:
-    shown = {name.lower(): value for name, value in headers.items()}
-    for name in KEYS & set(shown):
-        shown[name] = f"sha256:{hashlib.sha256(shown[name].encode()).hexdigest()[:12]}"
-    return shown
-
-
-async def _broken_off(
-    request: web.Request, payload: Body | bytes, midway: bool
-) -> web.StreamResponse:
-    """Close the connection before the first byte of the reply, or after half of its body."""
-    data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    length = str(len(data))
-    response = web.StreamResponse(
-        headers={"Content-Type": "application/json", "Content-Length": length}
-    )
-    if midway:
-        await response.prepare(request)
-        await response.write(data[: len(data) // 2])
-    if request.transport is not None:
-        request.transport.close()
-    return response
 
 
 def main() -> None:

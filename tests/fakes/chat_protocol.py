@@ -31,8 +31,16 @@ class Refused(Exception):
     ) -> None:
         super().__init__(message)
         self.status = status
-        self.body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
+        error = {"message": message, "type": kind, "param": param, "code": code}
+        self.body: Body = {"error": error}
         self.headers = {} if retry_after is None else {"Retry-After": f"{retry_after:g}"}
+
+    @classmethod
+    def saying(cls, status: int, body: Body) -> "Refused":
+        """An error in another server's shape."""
+        made = cls(status, "")
+        made.body = body
+        return made
 
 
 class Reply(NamedTuple):
@@ -112,6 +120,8 @@ def chat_ask(body: Any, *, structured: bool) -> Ask:
 def completion_ask(body: Any) -> Ask:
     prompt = body.get("prompt") if isinstance(body, dict) else None
     prompts = [prompt] if isinstance(prompt, str) else prompt
+    if isinstance(prompt, list) and prompt and all(isinstance(p, int) for p in prompt):
+        prompts = ["".join(map(chr, prompt))]  # here a token's id is a sign's number
     if not isinstance(prompts, list) or not all(isinstance(p, str) for p in prompts):
         raise Refused(400, "'prompt' must be a string or a list of strings.", param="prompt")
     limit = _whole(body, "max_tokens", low=0 if body.get("echo") else 1)

@@ -56,8 +56,7 @@ def make(
         max_position_embeddings=context,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
-        initializer_range=0.2,
-        **config,
+        **{"initializer_range": 0.2, **config},
     )
     LlamaForCausalLM(told).save_pretrained(folder)
     return folder
@@ -85,3 +84,68 @@ def make_tokenizer(vocabulary: int, *, begins: bool, lines: Sequence[str] = LINE
     return PreTrainedTokenizerFast(
         tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", clean_up_tokenization_spaces=False
     )
+
+
+def make_sighted(folder: Path, *, chat: bool = True, seed: int = 0) -> Path:
+    """Save a tiny LLaVA, which reads images of 32 by 32 pixels as 16 tokens, and its processor."""
+    import torch
+    from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig
+    from transformers import LlavaForConditionalGeneration as Llava
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+    from transformers.models.llava.processing_llava import LlavaProcessor
+
+    torch.manual_seed(seed)
+    tokenizer = make_tokenizer(512, begins=True)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    image = tokenizer.convert_tokens_to_ids("<image>")
+    template = CHAT_TEMPLATE.replace(
+        "{{ m['content'] }}",
+        "{% for part in m['content'] %}{% if part['type'] == 'image' %}<image>\n"
+        "{% else %}{{ part['text'] }}{% endif %}{% endfor %}",
+    )
+    side = {"height": 32, "width": 32}
+    LlavaProcessor(
+        image_processor=CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=side),
+        tokenizer=tokenizer,
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=template if chat else None,
+    ).save_pretrained(folder)
+    size: dict[str, Any] = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
+    size |= {"num_attention_heads": 2, "initializer_range": 0.2}
+    eyes = CLIPVisionConfig(**size, image_size=32, patch_size=8)
+    text = LlamaConfig(
+        **size, vocab_size=len(tokenizer), max_position_embeddings=256, bos_token_id=0,
+        eos_token_id=1,
+    )  # fmt: skip
+    config = LlavaConfig(vision_config=eyes, text_config=text, image_token_index=image)
+    Llava(config).save_pretrained(folder)
+    return folder
+
+
+def make_judge(
+    folder: Path, *, chat: bool = True, labels: int = 1, pad: bool = False, encoder: bool = False
+) -> Path:
+    """Save a tiny model that classifies sequences: a Llama, or a Roberta (`encoder`).
+
+    `pad`: its configuration says what to pad with, which is what ends a text.
+    """
+    import torch
+    from transformers import AutoModelForSequenceClassification, LlamaConfig, RobertaConfig
+
+    torch.manual_seed(0)
+    tokenizer = make_tokenizer(512, begins=True)
+    if chat:
+        tokenizer.chat_template = CHAT_TEMPLATE
+    if encoder:
+        tokenizer.pad_token = "</s>"
+    tokenizer.save_pretrained(folder)
+    size: dict[str, Any] = {"vocab_size": 512, "hidden_size": 64, "intermediate_size": 128}
+    size |= {"num_hidden_layers": 2, "num_attention_heads": 2, "initializer_range": 0.2}
+    size |= {"num_labels": labels, "max_position_embeddings": 130 if encoder else 128}
+    config: Any = RobertaConfig(**size, pad_token_id=1) if encoder else LlamaConfig(
+        **size, bos_token_id=0, eos_token_id=1, pad_token_id=1 if pad else None
+    )  # fmt: skip
+    AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
+    return folder

@@ -18,6 +18,7 @@ ROOMS: dict[str, set[str]] = {
     "llm_eval.secret": set(),
     "llm_eval.aio": set(),
     "llm_eval.utils": set(),
+    "llm_eval.wal": {"llm_eval.errors"},
     "llm_eval.prompts": set(),
     "llm_eval.records": {"llm_eval.errors"},
     "llm_eval.registry": {"llm_eval.errors"},
@@ -30,8 +31,11 @@ ROOMS |= {
     "llm_eval.models": BASE,
     "llm_eval.evaluation": BASE | {"llm_eval.dataset"},
     "llm_eval.dataset": BASE | {"llm_eval.evaluation.string_match"},
-    "llm_eval.results": BASE,
+    "llm_eval.totals": BASE | {"llm_eval.results"},
+    "llm_eval.results": BASE | {"llm_eval.totals"},
 }
+PARTS = set(ROOMS)
+ROOMS |= {"llm_eval.runs": PARTS}
 PARTS = set(ROOMS)
 ROOMS |= {
     "llm_eval.runner": PARTS,
@@ -150,8 +154,10 @@ def test_broad_excepts_are_few_and_give_their_reason() -> None:
 
 
 def test_one_place_sends() -> None:
-    """Only the transport opens a client session to a model."""
+    """Only the transport opens a client session to a model; `hret serve` alone listens."""
     users = [
         p.name for p in files("hret", "hret_agents", "llm_eval") if "aiohttp" in set(imports(p))
     ]
-    assert users == ["transport.py"]
+    assert sorted(users) == ["served_http.py", "transport.py"]
+    listening = next(p for p in files("llm_eval") if p.name == "served_http.py")
+    assert "ClientSession" not in listening.read_text("utf-8")

@@ -5,73 +5,128 @@ Prompt and option are then encoded as one text, and the option's tokens are thos
 the prompt has by itself; the prompt's are its own. This is how lm-evaluation-harness does it, so
 that numbers can be compared. Where option and prompt merge at the boundary until nothing is left of
 the option, it is encoded by itself. An empty prompt is the token that begins a text.
+
+Nothing here imports torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from llm_eval.errors import UserError
+from llm_eval.models.hf.asking import Refused
+from llm_eval.records import Failure, Prompt
+
+Ids = list[int]
+UNFINISHED = "\ufffd"  # what the bytes of half a letter are decoded to
 
 
 @dataclass(frozen=True)
 class Texts:
     """A tokenizer, and how prompts are put before it.
 
-    `chat`: a prompt is a user's turn in the tokenizer's chat template, and the answer, or an
-    option, begins the assistant's. Else it is a text, the system message before it.
+    `chat`: a prompt is a conversation in the chat template, its text a user's turn; the answer, or
+    an option, begins the assistant's. Else it is a text, the system message before it. `renderer`
+    is what has the template where that is not the tokenizer (a processor of images): it is given
+    the content of each turn in parts, images among them.
     """
 
     tokenizer: Any
     chat: bool
     system_message: str | None = None
     template_arguments: Mapping[str, Any] = field(default_factory=dict)
+    renderer: Any = None
 
     @cached_property
-    def begins(self) -> list[int]:
+    def begins(self) -> Ids:
         """What the tokenizer puts before every text: the token that begins it, or nothing."""
         first = self.tokenizer("")["input_ids"][:1]
         return list(first) if first and first[0] == self.tokenizer.bos_token_id else []
 
-    def shown(self, prompt: str) -> str:
-        """The text that the model reads for a prompt."""
+    @property
+    def template(self) -> str | None:
+        """The text of the chat template; None where there is none, or it is not used."""
         if not self.chat:
-            return f"{self.system_message}\n\n{prompt}" if self.system_message else prompt
-        said = [{"role": "user", "content": prompt}]
-        if self.system_message:
-            said.insert(0, {"role": "system", "content": self.system_message})
-        text: str = self.tokenizer.apply_chat_template(
-            said, tokenize=False, add_generation_prompt=True, **self.template_arguments
-        )
-        return text
+            return None
+        told = getattr(self.renderer or self.tokenizer, "chat_template", None)
+        return None if told is None else str(told)
+
+    def shown(self, prompt: Prompt) -> str:
+        """The text that the model reads for a prompt (of `text` or `messages`).
+
+        Raises:
+            Refused: it is a conversation and there is no template, or the template refuses it.
+        """
+        if not self.chat:
+            if prompt.messages:
+                raise Refused("a conversation needs a chat template, and this model has none")
+            first, text = self.system_message, prompt.text
+            return f"{first}\n\n{text}" if first else text
+        return self.rendered(prompt)
+
+    def rendered(self, prompt: Prompt, *, opened: bool = True) -> str:
+        """The conversation in the chat template, with the assistant's turn `opened` behind it.
+
+        Raises:
+            Refused: the template refuses it.
+        """
+        said = [self._turn(m) for m in turns(prompt, self.system_message)]
+        try:
+            text = (self.renderer or self.tokenizer).apply_chat_template(
+                said, tokenize=False, add_generation_prompt=opened, **self.template_arguments
+            )
+        except Exception as e:  # a template is the model's own code, and raises what it likes
+            raise Refused(f"the chat template fails: {e}") from None
+        return str(text)
+
+    def _turn(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        content = message.get("content")
+        if self.renderer is None:
+            content = content if isinstance(content, str | None) else _joined(content)
+        else:
+            content = [_placed(part) for part in _parts(content)]
+        return {**message, "content": content}
 
     def check(self) -> None:
         """Raise a `UserError` where the template cannot show what it is to show."""
         try:
-            self.shown("?")
-        except Exception as e:  # a template is the model's own code, and raises what it likes
+            self.shown(Prompt(sample_id="", text="?"))
+        except Refused as e:
             raise UserError(
-                f"the chat template fails: {e}",
-                hint="leave system_message out, or pass apply_chat_template=False",
+                str(e), hint="leave system_message out, or pass apply_chat_template=False"
             ) from None
 
-    def prompts(self, prompts: Sequence[str]) -> list[list[int]]:
+    def prompts(self, prompts: Sequence[Prompt]) -> list[Ids | Failure]:
         """The tokens of prompts, as generation begins from them."""
-        shown = [self.shown(p) for p in prompts]
-        return [self._begun(t, ids) for t, ids in zip(shown, self._encoded(shown), strict=True)]
+        shown = [self._shown(p) for p in prompts]
+        encoded = iter(self.encoded([s for s in shown if isinstance(s, str)]))
+        return [self._begun(s, next(encoded)) if isinstance(s, str) else s for s in shown]
 
-    def options(
-        self, asked: Sequence[tuple[str, Sequence[str]]]
-    ) -> list[tuple[list[int], list[list[int]]]]:
-        """For each (prompt, options): the tokens of the prompt, and of each option behind it."""
-        parted = [(*_parted(self.shown(prompt)), options) for prompt, options in asked]
+    def options(self, prompts: Sequence[Prompt]) -> list[tuple[Ids, list[Ids]] | Failure]:
+        """For each prompt: its tokens, and those of each of its options behind it."""
+        shown = [self._shown(p) for p in prompts]
+        asked = [(s, p.options) for s, p in zip(shown, prompts, strict=True) if isinstance(s, str)]
+        behind = iter(self.behind(asked))
+        found: list[tuple[Ids, list[Ids]] | Failure] = []
+        for told, prompt in zip(shown, prompts, strict=True):
+            if isinstance(told, str):
+                found.append(next(behind))
+            elif isinstance(told, Failure):
+                found.append(told)
+            else:
+                found.append((told, [self._alone(o) for o in prompt.options]))
+        return found
+
+    def behind(self, asked: Sequence[tuple[str, Sequence[str]]]) -> list[tuple[Ids, list[Ids]]]:
+        """For each (text, options): the tokens of the text, and of each option behind it."""
+        parted = [(*_parted(text), options) for text, options in asked]
         texts = [
             c + end for c, space, options in parted for end in ("", *(space + o for o in options))
         ]
-        encoded = iter(self._encoded(texts))
+        encoded = iter(self.encoded(texts))
         told = []
         for context, space, options in parted:
             ids = next(encoded)
@@ -80,18 +135,59 @@ class Texts:
             told.append((self._begun(context, ids), ends))
         return told
 
-    def _encoded(self, texts: Sequence[str]) -> list[list[int]]:
+    def choices(self, prompt: Prompt, choice: Sequence[str]) -> list[Ids]:
+        """The tokens of the texts that a reply is held to, as they follow the prompt.
+
+        Raises:
+            Refused: the prompt cannot be shown.
+        """
+        before = "" if prompt.token_ids else self.shown(prompt)
+        head, *wholes = self.encoded([before, *(before + c for c in choice)])
+        return [
+            whole[len(head) :] if before and whole[: len(head)] == head else self._alone(text)
+            for whole, text in zip(wholes, choice, strict=True)
+        ]
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The text of each token; together they are the text of all.
+
+        A letter of several tokens stands at its last one, and the others have nothing.
+        """
+        told: list[str] = []
+        start = read = 0
+        for end in range(1, len(ids) + 1):
+            before, now = self._decoded(ids[start:read]), self._decoded(ids[start:end])
+            if now.endswith(UNFINISHED) and end < len(ids):
+                told.append("")
+                continue
+            told.append(now[len(before) :])
+            start, read = read, end
+        return told
+
+    def _decoded(self, ids: Sequence[int]) -> str:
+        return str(self.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False))
+
+    def encoded(self, texts: Sequence[str]) -> list[Ids]:
+        """The tokens of texts as they stand, with nothing put before or behind them."""
         if not texts:
             return []
-        found: list[list[int]] = self.tokenizer(
+        found: list[Ids] = self.tokenizer(
             list(texts), add_special_tokens=False, return_attention_mask=False
         )["input_ids"]
         return found
 
-    def _alone(self, option: str) -> list[int]:
-        return self._encoded([option])[0] if option else []
+    def _shown(self, prompt: Prompt) -> str | Ids | Failure:
+        if prompt.token_ids:
+            return list(prompt.token_ids)
+        try:
+            return self.shown(prompt)
+        except Refused as e:
+            return e.failure
 
-    def _begun(self, text: str, ids: list[int]) -> list[int]:
+    def _alone(self, option: str) -> Ids:
+        return self.encoded([option])[0] if option else []
+
+    def _begun(self, text: str, ids: Ids) -> Ids:
         """With the token that begins a text, where the tokenizer puts it and the text has it not.
 
         An empty text is that token, else the one that ends texts, else nothing.
@@ -103,6 +199,63 @@ class Texts:
             return ids
         known = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id)
         return [int(token) for token in known if token is not None][:1]
+
+
+def turns(prompt: Prompt, system_message: str | None) -> list[dict[str, Any]]:
+    """The conversation that a prompt is: its messages, or its text as a user's turn.
+
+    Its images that are in no message stand before the text of the last turn. The system message
+    begins it, where it has none.
+    """
+    said = [dict(m) for m in prompt.messages] or [{"role": "user", "content": prompt.text}]
+    if prompt.images:
+        seen = [{"type": "image", "image": image} for image in prompt.images]
+        said[-1] |= {"content": [*seen, *_parts(said[-1].get("content"))]}
+    if system_message and all(m.get("role") != "system" for m in said):
+        said.insert(0, {"role": "system", "content": system_message})
+    return said
+
+
+def pictures(prompt: Prompt) -> list[Any]:
+    """The images of a prompt, in the order in which its turns show them."""
+    return [
+        _source(part)
+        for message in turns(prompt, None)
+        for part in _parts(message.get("content"))
+        if _is_image(part)
+    ]
+
+
+def _parts(content: Any) -> list[Mapping[str, Any]]:
+    if content is None:
+        return []
+    return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
+
+
+def _joined(content: Any) -> str:
+    return "".join(_texts_of(content))
+
+
+def _texts_of(content: Any) -> Iterator[str]:
+    for part in _parts(content):
+        if not isinstance(part, Mapping) or part.get("type") not in ("text", "input_text"):
+            kind = part.get("type") if isinstance(part, Mapping) else type(part).__name__
+            raise Refused(f"a part of a message is of the kind {kind!r}, which no text model reads")
+        yield str(part.get("text", ""))
+
+
+def _is_image(part: Mapping[str, Any]) -> bool:
+    return part.get("type") in ("image", "image_url", "input_image")
+
+
+def _placed(part: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A part as templates know it: the image itself is handed to the processor."""
+    return {"type": "image"} if _is_image(part) else part
+
+
+def _source(part: Mapping[str, Any]) -> Any:
+    told = part.get("image", part.get("image_url", part.get("url")))
+    return told.get("url") if isinstance(told, Mapping) else told
 
 
 def _parted(text: str) -> tuple[str, str]:

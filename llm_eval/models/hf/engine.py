@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any
@@ -46,7 +46,8 @@ def _at(values: Any, places: Sequence[Place]) -> Any:
 class Engine:
     """A model with all that is known of it.
 
-    `max_length` is the context length in tokens, None where nobody knows it; `shares` whether a
+    `max_length` is the context length in tokens, None where nobody knows it; `sees` whether it
+    reads images; `turn` is the length beyond which a text is read by itself; `shares` whether a
     prefix can be read once for several rows; `token_bytes` what keys and values of a token take.
     """
 
@@ -54,6 +55,8 @@ class Engine:
     device: Any
     max_length: int | None
     end_tokens: frozenset[int]
+    sees: bool = False
+    turn: int | None = None
     shares: bool = False
     token_bytes: float = 0.0
 
@@ -67,10 +70,22 @@ class Engine:
         """How many tokens there are to choose from."""
         return int(self.model.config.get_text_config().vocab_size)
 
+    def apart(self, tokens: int) -> bool:
+        """Must a text of so many tokens be read by itself, and from its first token on?
+
+        Rotary positions that scale ("longrope", "dynamic") go by the longest row of a batch.
+        """
+        return self.turn is not None and tokens > self.turn
+
     def read(self, rows: Sequence[Ids], at: Sequence[Place], *, keep: bool) -> tuple[Any, Any]:
         """(logits [places, vocabulary], cache or None) of rows from their first token on."""
+        if self.apart(max(map(len, rows))):  # a short text undoes what the last long one has set
+            self.model(input_ids=torch.tensor([rows[0][:1]], device=self.device))
         cache = empty() if keep else None
-        return self._forward(rows, at, {"past_key_values": cache, "use_cache": keep}), cache
+        known: dict[str, Any] = {"past_key_values": cache, "use_cache": keep}
+        if self.sees:  # some of these keep positions of the images that they saw last
+            known["position_ids"] = torch.arange(max(map(len, rows)), device=self.device)[None]
+        return self._forward(rows, at, known), cache
 
     def go_on(
         self, rows: Sequence[Ids], at: Sequence[Place], cache: Any, lengths: Sequence[int]
@@ -89,12 +104,27 @@ class Engine:
             known["position_ids"] = had + torch.arange(more, device=self.device)[None]
         return self._forward(rows, at, known)
 
+    def see(self, inputs: Mapping[str, Any], at: Sequence[Place]) -> Any:
+        """Logits [places, vocabulary] of what a processor made of texts and images."""
+        return self._run({**self.placed(inputs), "use_cache": False}, at)
+
+    def placed(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """A processor's tensors on the model's device, in its precision."""
+        return {
+            k: v.to(self.device, self.model.dtype if v.is_floating_point() else None)
+            for k, v in inputs.items()
+            if isinstance(v, torch.Tensor)
+        }
+
     def _forward(self, rows: Sequence[Ids], at: Sequence[Place], known: dict[str, Any]) -> Any:
         longest = max(map(len, rows))
         ids = torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows])
+        return self._run({"input_ids": ids.to(self.device), **known}, at)
+
+    def _run(self, given: Mapping[str, Any], at: Sequence[Place]) -> Any:
         self._picker.places, self._picker.used = at, False
         try:
-            out = self.model(input_ids=ids.to(self.device), return_dict=True, **known)
+            out = self.model(**given, return_dict=True)
         finally:
             self._picker.places = ()
         return out.logits[0] if self._picker.used else _at(out.logits, at)

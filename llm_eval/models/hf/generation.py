@@ -7,9 +7,7 @@ back to the queue with what they have written, fewer at a time.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -17,54 +15,20 @@ import torch
 from llm_eval.models.hf.batching import Size, Stopped, let_go
 from llm_eval.models.hf.cache import ROOM, aligned
 from llm_eval.models.hf.engine import Engine, ran_out
-from llm_eval.models.hf.sampling import Sampling
+from llm_eval.models.hf.rows import Decode, Row, see_stops
+from llm_eval.models.hf.sampling import draw
 
 READ = 8192  # tokens of prompts that are read at once
 REFILL = 4  # new rows are taken in when a quarter of the places is free
 
 
-@dataclass
-class Row:
-    """A prompt's tokens, and what was written behind them.
-
-    `end` is empty while the row is being written; then "stop" (an end token, a stop text), or
-    "length" (`limit` tokens), or "memory" (it does not fit alone). `logprob` counts every token
-    written, the end token too.
-    """
-
-    prompt: Sequence[int]
-    limit: int
-    dice: random.Random
-    written: list[int] = field(default_factory=list)
-    logprob: float = 0.0
-    end: str = ""
-
-    @property
-    def read(self) -> int:
-        """Tokens that the model has read: all but the one it wrote last."""
-        return len(self.prompt) + len(self.written) - 1
-
-    @property
-    def most(self) -> int:
-        """Tokens it may come to have."""
-        return len(self.prompt) + self.limit
-
-
 class Writer:
-    """Writes rows with an engine; `stops` are texts that end one, `decode` turns tokens to text."""
+    """Writes rows with an engine; `decode` turns tokens to text."""
 
     def __init__(
-        self,
-        engine: Engine,
-        sampling: Sampling,
-        size: Size,
-        stops: Sequence[str],
-        decode: Callable[[Sequence[Sequence[int]]], list[str]],
-        stopped: Callable[[], bool],
+        self, engine: Engine, size: Size, decode: Decode, stopped: Callable[[], bool]
     ) -> None:
-        self.engine, self.sampling, self.size = engine, sampling, size
-        self.stops, self.decode, self.stopped = stops, decode, stopped
-        self.window = max((len(s.encode()) for s in stops), default=0) + 4
+        self.engine, self.size, self.decode, self.stopped = engine, size, decode, stopped
         self.rows: list[Row] = []
         self.cache: Any = None
 
@@ -107,7 +71,7 @@ class Writer:
             texts = [[*r.prompt, *r.written] for r in batch]
             ends = [(i, len(t) - 1) for i, t in enumerate(texts)]
             logits, cache = self.engine.read(texts, ends, keep=True)
-            self._note(batch, *self.sampling.draw(logits, [r.dice for r in batch]))
+            self._note(batch, logits)
             parts.append((cache, batch, [len(t) for t in texts]))
         self._keep(parts)
         if queue:
@@ -119,7 +83,7 @@ class Writer:
         ends = [(i, 0) for i in range(len(self.rows))]
         last = [r.written[-1:] for r in self.rows]
         logits = self.engine.go_on(last, ends, self.cache, [r.read for r in self.rows])
-        self._note(self.rows, *self.sampling.draw(logits, [r.dice for r in self.rows]))
+        self._note(self.rows, logits)
         if any(r.end for r in self.rows):
             self._keep([(self.cache, self.rows, [self.cache.get_seq_length()] * len(self.rows))])
 
@@ -136,25 +100,12 @@ class Writer:
             pieces = [piece for piece in pieces if piece[1]]
             self.cache = aligned(pieces, max(r.read for r in self.rows), min(ROOM, room))
 
-    def _note(self, rows: Sequence[Row], tokens: Sequence[int], told: Sequence[float]) -> None:
-        """Write a token down for each row, and see which rows it ends."""
-        for row, token, logprob in zip(rows, tokens, told, strict=True):
-            row.written.append(token)
-            row.logprob += logprob
-            if token in self.engine.end_tokens:
-                row.end = "stop"
-            elif len(row.written) >= row.limit:
-                row.end = "length"
-        if self.stops:
-            going = [r for r in rows if r.end != "stop"]
-            tails = self.decode([r.written[-self.window :] for r in going])
-            for row, tail in zip(going, tails, strict=True):
-                if any(s in tail for s in self.stops) and self._has_stop(row):
-                    row.end = "stop"
-
-    def _has_stop(self, row: Row) -> bool:
-        (text,) = self.decode([row.written])
-        return any(s in text for s in self.stops)
+    def _note(self, rows: Sequence[Row], logits: torch.Tensor) -> None:
+        """Draw a token for each row, write it down, and see which rows it ends."""
+        ends = self.engine.end_tokens
+        for row, token, told, top in zip(rows, *draw(logits, rows, ends), strict=True):
+            row.add(token, told, top, ends)
+        see_stops(rows, self.decode)
 
     def _again(self, queue: list[Row]) -> None:
         """Memory ran out: every row that is not at its end goes back, to go with fewer others."""

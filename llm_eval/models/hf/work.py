@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import random
+import secrets
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llm_eval.errors import UserError
+from llm_eval.models.hf import identity
+from llm_eval.models.hf.asking import Asked, Refused
 from llm_eval.models.hf.batching import Size
-from llm_eval.models.hf.encoding import Texts
+from llm_eval.models.hf.encoding import Texts, pictures
 from llm_eval.models.hf.engine import Engine
-from llm_eval.models.hf.generation import Row, Writer
+from llm_eval.models.hf.generation import Writer
 from llm_eval.models.hf.likelihood import Question, weigh
-from llm_eval.models.hf.loading import Source, load
+from llm_eval.models.hf.loading import Loaded, Source, engine_of, load
 from llm_eval.models.hf.plain_generation import write_plainly
-from llm_eval.models.hf.sampling import Sampling
-from llm_eval.records import Continuation, Failure, Prediction, Prompt, Usage
+from llm_eval.models.hf.reading import Reading, read_whole
+from llm_eval.models.hf.rows import Row, Top
+from llm_eval.models.hf.vision import Eyes
+from llm_eval.records import Continuation, Failure, Prediction, Prompt, Token, Usage
 
 if TYPE_CHECKING:
     from llm_eval.models.huggingface import HuggingFaceModel
@@ -27,15 +32,19 @@ Stopped = Callable[[], bool]
 
 @dataclass
 class Work:
-    """A loaded model and how it is asked. Used by one thread."""
+    """A loaded model and how it is asked. Used by one thread.
+
+    `blind` is why the model is shown no images; `about` all that decides a reply but the prompt.
+    """
 
     engine: Engine
     texts: Texts
-    sampling: Sampling
-    stops: Sequence[str]
-    max_new_tokens: int
+    asked: Asked
     reading: Size
     writing: Size
+    eyes: Eyes | None
+    blind: str
+    about: dict[str, Any]
 
     @classmethod
     def of(cls, model: HuggingFaceModel) -> Work:
@@ -44,82 +53,174 @@ class Work:
         Raises:
             UserError: it cannot be loaded, or has no chat template and is to use one.
         """
-        engine, tokenizer = load(Source(**model.source))
-        has, asked = bool(getattr(tokenizer, "chat_template", None)), model.apply_chat_template
-        if asked is True and not has:
-            raise UserError(
-                f"{model.source['name']} has no chat template",
-                hint="pass apply_chat_template=False, or the tokenizer that has one",
-            )
-        chat = has if asked == "auto" else bool(asked)
-        texts = Texts(tokenizer, chat, model.system_message, model.chat_template_kwargs)
-        texts.check()
+        source = Source(**model.source)
+        loaded = load(source)
+        texts = _texts(model, loaded)
+        engine = engine_of(loaded, source)
         most = WRITING.get(engine.device.type, WRITING["cuda"])
+        kind = str(engine.model.config.model_type)
         return cls(
             engine=engine,
             texts=texts,
-            sampling=Sampling(**model.sampling),
-            stops=model.stop,
-            max_new_tokens=model.max_new_tokens,
+            asked=model.asked,
             reading=Size.of(model.batch_size, engine),
             writing=Size.of(model.batch_size, engine, most, most // 4),
+            eyes=Eyes(loaded.processor, texts) if loaded.processor else None,
+            blind=loaded.blind or f"a model of the kind {kind!r} reads no images",
+            about=_about(model, source, engine, texts),
         )
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """What decides a result besides the prompt."""
-        return {
-            "chat_template": self.texts.chat,
-            "dtype": str(self.engine.model.dtype).removeprefix("torch."),
-            "device": str(self.engine.device),
-            "max_length": self.engine.max_length,
-            "shared_prefix": self.engine.shares,
-        }
 
     def likelihoods(self, prompts: Sequence[Prompt], stopped: Stopped) -> list[Prediction]:
         """A prediction for each prompt, with the likelihoods of its options."""
-        told = self.texts.options([(p.text, p.options) for p in prompts])
         asked: list[Question | Failure] = []
-        for prompt, (context, options) in zip(prompts, told, strict=True):
-            empty = [i for i, option in enumerate(options, start=1) if not option]
-            if not options or empty:
-                what = f"option {empty[0]} is empty" if empty else "it has no options"
-                asked.append(_failure("bad_request", f"nothing to weigh: {what}"))
-            elif refused := self._refused(prompt, context, max(map(len, options)) - 1):
-                asked.append(refused)
+        plain = [p for p in prompts if not pictures(p)]
+        told = iter(self.texts.options(plain))
+        for prompt in prompts:
+            if pictures(prompt):
+                asked.append(self._weighed_by_sight(prompt, stopped))
             else:
-                asked.append(Question(context, options))
-        weigh(self.engine, [q for q in asked if isinstance(q, Question)], self.reading, stopped)
+                asked.append(self._question(prompt, next(told)))
+        open_ones = [q for q in asked if isinstance(q, Question) and not q.found]
+        weigh(self.engine, open_ones, self.reading, stopped)
         return [_weighed(p, q) for p, q in zip(prompts, asked, strict=True)]
 
-    def replies(
-        self, prompts: Sequence[Prompt], dice: Sequence[random.Random], stopped: Stopped
-    ) -> list[Prediction]:
+    def replies(self, prompts: Sequence[Prompt], stopped: Stopped) -> list[Prediction]:
         """A reply to each prompt."""
-        rows: list[Row | Failure] = []
-        for prompt, ids, own in zip(
-            prompts, self.texts.prompts([p.text for p in prompts]), dice, strict=True
-        ):
-            limit = self.max_new_tokens
-            if self.engine.max_length is not None:
-                limit = min(limit, self.engine.max_length - len(ids))
-            refused = self._refused(prompt, ids, 1)
-            rows.append(refused or Row(prompt=ids, limit=limit, dice=own))
-        asked = [r for r in rows if isinstance(r, Row)]
-        if self.engine.shares:
-            Writer(
-                self.engine, self.sampling, self.writing, self.stops, self._decoded, stopped
-            ).write(asked)
-        else:
-            write_plainly(self.engine, self.sampling, asked, self._has_stop, stopped)
-        return [self._reply(p, r) for p, r in zip(prompts, rows, strict=True)]
+        keys, found = self._keys(prompts), dict[int, Prediction]()
+        plain = [i for i, p in enumerate(prompts) if not pictures(p)]
+        rows: dict[int, Row | Failure] = {}
+        for i, ids in zip(plain, self.texts.prompts([prompts[i] for i in plain]), strict=True):
+            rows[i] = self._row(prompts[i], ids, keys[i])
+        asked = [r for r in rows.values() if isinstance(r, Row)]
+        joined = [r for r in asked if self.engine.shares and not self.engine.apart(r.most)]
+        Writer(self.engine, self.writing, self.decoded, stopped).write(joined)
+        alone = [r for r in asked if not self.engine.shares or self.engine.apart(r.most)]
+        write_plainly(self.engine, alone, self.decoded, stopped)
+        for i, prompt in enumerate(prompts):
+            row = rows[i] if i in rows else self._written_by_sight(prompt, keys[i], stopped)
+            found[i] = self._reply(prompt, row)
+        return [found[i] for i in range(len(prompts))]
 
-    def _refused(self, prompt: Prompt, ids: Sequence[int], more: int) -> Failure | None:
+    def prompt_logprobs(self, prompts: Sequence[Prompt], stopped: Stopped) -> list[Prediction]:
+        """A prediction for each prompt whose detail is the prompt, token by token."""
+        told: list[Reading | Failure] = []
+        for prompt, ids in zip(prompts, self._tokens(prompts), strict=True):
+            refused = ids if isinstance(ids, Failure) else self._refused(ids, 0)
+            try:
+                most = self.asked.over(prompt.params).logprobs or 0
+                told.append(refused or Reading(ids if isinstance(ids, list) else [], most))
+            except Refused as e:
+                told.append(e.failure)
+        read_whole(self.engine, [r for r in told if isinstance(r, Reading)], self.reading, stopped)
+        return [self._read(p, r) for p, r in zip(prompts, told, strict=True)]
+
+    def decoded(self, written: Sequence[Sequence[int]]) -> list[str]:
+        """Tokens as texts."""
+        texts: list[str] = self.texts.tokenizer.batch_decode(
+            list(written), skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return texts
+
+    def _tokens(self, prompts: Sequence[Prompt]) -> list[list[int] | Failure]:
+        """The tokens of prompts without images."""
+        plain = [p for p in prompts if not pictures(p)]
+        told = iter(self.texts.prompts(plain))
+        no = _failure("bad_request", "the tokens of images have no likelihood")
+        return [no if pictures(p) else next(told) for p in prompts]
+
+    def _keys(self, prompts: Sequence[Prompt]) -> list[str]:
+        """What each reply is drawn by: alike in every run where there is a seed."""
+        seen: Counter[str] = Counter()
+        keys = []
+        for prompt in prompts:
+            seed, own = prompt.params.get("seed"), True
+            if seed is None:
+                seed, own = self.asked.seed, False
+            number = seen[prompt.sample_id]
+            seen[prompt.sample_id] += 1
+            if seed is None:
+                keys.append(secrets.token_hex(8))
+            else:
+                keys.append(f"{seed}/{number}" if own else f"{seed}/{prompt.sample_id}/{number}")
+        return keys
+
+    def _row(
+        self, prompt: Prompt, ids: list[int] | Failure, key: str, **more: Any
+    ) -> Row | Failure:
+        if isinstance(ids, Failure):
+            return ids
+        try:
+            asked = self.asked.over(prompt.params)
+            choice = self._choice(prompt, asked) if asked.choice else []
+        except Refused as e:
+            return e.failure
+        need = max(map(len, choice), default=0)
+        if refused := self._refused(ids, max(1, need)):
+            return refused
+        if need > asked.max_tokens:
+            return _failure(
+                "bad_request",
+                f"max_tokens={asked.max_tokens} cuts off a text of the choice ({need} tokens)",
+            )
+        room = asked.max_tokens
+        if self.engine.max_length is not None:
+            room = min(room, self.engine.max_length - len(ids))
+        return Row(prompt=ids, limit=room, asked=asked, key=key, choice=choice, **more)
+
+    def _choice(self, prompt: Prompt, asked: Asked) -> list[list[int]]:
+        tokens = self.texts.choices(prompt, asked.choice)
+        whole = {tuple(t) for t in tokens}
+        begun = {tuple(t[:n]) for t in tokens for n in range(1, len(t))}
+        if whole & begun and not self.engine.end_tokens:
+            raise Refused("one text of the choice begins another, and no token ends a text here")
+        return tokens
+
+    def _question(
+        self, prompt: Prompt, told: tuple[list[int], list[list[int]]] | Failure
+    ) -> Question | Failure:
+        if isinstance(told, Failure):
+            return told
+        context, options = told
+        if empty := _nothing(options):
+            return empty
+        longest = max(map(len, options))
+        return self._refused(context, longest - 1) or Question(context, options)
+
+    def _weighed_by_sight(self, prompt: Prompt, stopped: Stopped) -> Question | Failure:
+        if self.eyes is None:
+            return _failure("bad_request", self.blind)
+        if empty := _nothing(prompt.options):
+            return empty
+        try:
+            question = self.eyes.weigh(self.engine, prompt, self._refused, stopped)
+        except Refused as e:
+            return e.failure
+        if isinstance(question, Question) and not question.found:
+            return _no_memory(question.longest)
+        return question
+
+    def _written_by_sight(self, prompt: Prompt, key: str, stopped: Stopped) -> Row | Failure:
+        if self.eyes is None:
+            return _failure("bad_request", self.blind)
+        try:
+            seen = self.eyes.seen(prompt)
+        except Refused as e:
+            return e.failure
+        row = self._row(prompt, seen.ids, key, inputs=seen.inputs)
+        if isinstance(row, Row):
+            write_plainly(self.engine, [row], self.decoded, stopped)
+            row.inputs = None
+        return row
+
+    def _refused(self, ids: Sequence[int], more: int) -> Failure | None:
         """Why a prompt of these tokens, and `more` to be read or written, cannot be asked."""
-        if prompt.images:
-            return _failure("bad_request", f"{self.engine.model.config.model_type} reads no images")
         if not ids:
             return _failure("bad_request", "the prompt is empty, and no token begins a text")
+        if not 0 <= min(ids) <= max(ids) < self.engine.vocabulary:
+            known = self.engine.vocabulary
+            return _failure(
+                "bad_request", f"a token of the prompt is none of the model's {known:,}"
+            )
         most = self.engine.max_length
         if most is not None and len(ids) + more > most:
             what = f"{len(ids):,} tokens" + (f" and its option {more:,} more" if more > 1 else "")
@@ -131,27 +232,100 @@ class Work:
             return Prediction(sample_id=prompt.sample_id, failure=row)
         if row.end == "memory":
             return Prediction(sample_id=prompt.sample_id, failure=_no_memory(len(row.prompt)))
-        (text,) = self._decoded([row.written])
-        starts = [text.find(s) for s in self.stops if s in text]
-        full = row.end == "length" and row.limit < self.max_new_tokens
+        (text,) = self.decoded([row.written])
+        if row.asked.choice:
+            tokens = self.texts.choices(prompt, row.asked.choice)
+            text = next(
+                t for t, ids in zip(row.asked.choice, tokens, strict=True) if ids in row.choice
+            )
+        else:
+            starts = [text.find(s) for s in row.asked.stop if s in text]
+            text = text[: min(starts)] if starts else text
+        full = row.end == "length" and row.limit < row.asked.max_tokens
         return Prediction(
             sample_id=prompt.sample_id,
-            text=text[: min(starts)] if starts else text,
+            text=text,
             finish_reason="context_length" if full else row.end,
-            logprob=row.logprob if self.engine.shares else None,
+            logprob=sum(row.told),
             tokens=len(row.written),
+            detail=self._detail(row.written, row.told, row.top) if row.top else (),
             usage=Usage(prompt_tokens=len(row.prompt), completion_tokens=len(row.written)),
         )
 
-    def _has_stop(self, written: Sequence[int]) -> bool:
-        (text,) = self._decoded([written])
-        return any(s in text for s in self.stops)
-
-    def _decoded(self, written: Sequence[Sequence[int]]) -> list[str]:
-        texts: list[str] = self.texts.tokenizer.batch_decode(
-            list(written), skip_special_tokens=True, clean_up_tokenization_spaces=False
+    def _read(self, prompt: Prompt, reading: Reading | Failure) -> Prediction:
+        if isinstance(reading, Failure):
+            return Prediction(sample_id=prompt.sample_id, failure=reading)
+        if not reading.done:
+            return Prediction(sample_id=prompt.sample_id, failure=_no_memory(len(reading.ids)))
+        top: list[Top] = [[], *reading.top] if reading.most else []
+        return Prediction(
+            sample_id=prompt.sample_id,
+            logprob=sum(reading.told),
+            tokens=len(reading.ids),
+            detail=self._detail(reading.ids, [None, *reading.told], top),
+            usage=Usage(prompt_tokens=len(reading.ids)),
         )
-        return texts
+
+    def _detail(
+        self, ids: Sequence[int], told: Sequence[float | None], tops: Sequence[Top]
+    ) -> tuple[Token, ...]:
+        known = {t: "" for top in tops for t, _ in top}
+        for token in known:
+            known[token] = self.texts.pieces([token])[0]
+        return tuple(
+            Token(
+                text=piece,
+                logprob=logprob,
+                id=token,
+                top=tuple((known[t], p) for t, p in tops[i]) if tops else (),
+            )
+            for i, (piece, token, logprob) in enumerate(
+                zip(self.texts.pieces(ids), ids, told, strict=True)
+            )
+        )
+
+
+def _texts(model: HuggingFaceModel, loaded: Loaded) -> Texts:
+    renderer = loaded.processor
+    has = bool(getattr(renderer or loaded.tokenizer, "chat_template", None))
+    if renderer is not None and not has and getattr(loaded.tokenizer, "chat_template", None):
+        renderer.chat_template, has = loaded.tokenizer.chat_template, True
+    asked = model.apply_chat_template
+    if asked is True and not has:
+        raise UserError(
+            f"{model.source['name']} has no chat template",
+            hint="pass apply_chat_template=False, or the tokenizer that has one",
+        )
+    chat = has if asked == "auto" else bool(asked)
+    texts = Texts(
+        loaded.tokenizer, chat, model.system_message, model.chat_template_kwargs, renderer
+    )
+    texts.check()
+    return texts
+
+
+def _about(model: HuggingFaceModel, source: Source, engine: Engine, texts: Texts) -> dict[str, Any]:
+    sampling = model.asked.sampling
+    return {
+        **identity.known(source, engine.model, texts),
+        "max_length": engine.max_length,
+        "max_tokens": model.asked.max_tokens,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "seed": model.asked.seed,
+        "stop": list(model.asked.stop),
+        "shared_prefix": engine.shares,
+    }
+
+
+def _nothing(options: Sequence[Any]) -> Failure | None:
+    """What keeps options from being weighed: there are none, or one is empty."""
+    empty = [i for i, option in enumerate(options, start=1) if not option]
+    if options and not empty:
+        return None
+    what = f"option {empty[0]} is empty" if empty else "it has no options"
+    return _failure("bad_request", f"nothing to weigh: {what}")
 
 
 def _weighed(prompt: Prompt, question: Question | Failure) -> Prediction:

@@ -32,7 +32,7 @@ def chat() -> Iterator[ChatServer]:
         ("chat/completions", body(temperature=3), "temperature"),
         ("chat/completions", body(top_logprobs=2), "top_logprobs"),
         ("chat/completions", body(stream=True), "stream"),
-        ("completions", {"model": "m", "prompt": [1, 2]}, "prompt"),
+        ("completions", {"model": "m", "prompt": [1, "a"]}, "prompt"),
         ("completions", {"model": "m", "prompt": "a", "max_tokens": 0}, "max_tokens"),
         ("embeddings", {}, None),
     ],

@@ -138,7 +138,7 @@ def test_a_request_that_is_refused_is_not_kept(chat: ChatServer) -> None:
     chat.answer = answer
     with pytest.raises(BackendError) as caught:
         asker(chat).ask(QUESTION)
-    assert caught.value.kind == "bad_request"
+    assert caught.value.kind == "length"
     assert not (home() / "asked").exists()
 
 
@@ -195,17 +195,19 @@ def test_a_reply_that_the_budget_cut_is_asked_for_again_without_one(chat: ChatSe
     assert chat.count() == 2
 
 
-@pytest.mark.parametrize("name", ["gpt-4o", "openai:gpt-4o", "llama3:8b", "org/model"])
+@pytest.mark.parametrize(
+    "name", ["gpt-4o", "openai:gpt-4o", "llama3:8b", "org/model", "vllm:x", "litellm:anthropic/x"]
+)
 def test_names_of_models(name: str) -> None:
     """As for the translator."""
     assert model_name(name) == name.removeprefix("openai:")
 
 
 @pytest.mark.parametrize(
-    "name", ["memory", "memory:x", "oracle", "vllm:x", "openai", "openai:", ""]
+    "name", ["memory", "memory:x", "oracle", "vllm", "vllm:", "openai", "openai:", ""]
 )
 def test_what_is_no_model(name: str) -> None:
-    """A backend or the memory cannot be asked."""
+    """A baseline, the memory, or a backend without a model cannot be asked."""
     with pytest.raises(Unknown, match="no model to ask"):
         model_name(name)
     with pytest.raises(Unknown):

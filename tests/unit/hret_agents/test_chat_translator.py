@@ -229,19 +229,37 @@ def test_a_refused_temperature_is_dropped(serve: Callable[..., ChatServer]) -> N
     assert all("response_format" in b for b in bodies)
 
 
+def test_a_request_over_the_context_is_as_a_reply_that_was_cut(
+    serve: Callable[..., ChatServer],
+) -> None:
+    """So that packs shrink, and what is too long for the model is divided."""
+
+    class Small(ChatServer):
+        async def _route(self, method: str, record: Record) -> tuple[Body, bool]:
+            if method == "POST":
+                said = "This model's maximum context length is 10 tokens."
+                raise Refused(400, said, code="context_length_exceeded", param="messages")
+            return await super()._route(method, record)
+
+    (outcome,) = sent(serve(Small), asks(["One cat"]))
+    assert isinstance(outcome, Failure)
+    assert (outcome.kind, outcome.retryable) == ("finish_reason", True)
+    assert "maximum context length is 10 tokens" in outcome.message
+
+
 def test_a_request_that_is_refused_for_good_is_sent_once(serve: Callable[..., ChatServer]) -> None:
     """A 400 that is about no parameter of ours fails the pack, with the server's words."""
 
     class Strict(ChatServer):
         async def _route(self, method: str, record: Record) -> tuple[Body, bool]:
             if method == "POST":
-                raise Refused(400, "maximum context length exceeded", param="messages")
+                raise Refused(400, "the conversation is not to our liking", param="messages")
             return await super()._route(method, record)
 
     chat = serve(Strict)
     (outcome,) = sent(chat, asks(["One cat"]))
     assert isinstance(outcome, Failure) and outcome.kind == "bad_request"
-    assert "context length" in outcome.message and chat.count() == 1
+    assert "not to our liking" in outcome.message and chat.count() == 1
 
 
 @pytest.mark.parametrize("fault", [Fault.fenced, Fault.reordered, Fault.extra_id, Fault.slow])

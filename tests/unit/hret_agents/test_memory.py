@@ -306,7 +306,7 @@ def test_a_file_that_another_process_holds_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A memory that stays locked is not called broken: nobody is told to move it away."""
-    monkeypatch.setattr("hret_agents.translate.wal.WAIT", 0.05)
+    monkeypatch.setattr("llm_eval.wal.WAIT", 0.05)
     path = tmp_path / "memory.sqlite"
     with (
         Memory(path) as memory,

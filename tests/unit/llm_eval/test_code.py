@@ -21,6 +21,7 @@ from llm_eval.results import EvaluationResult
 from llm_eval.runner import PipelineRunner
 from llm_eval.sandbox import Layers, layers
 from tests.fakes.chat import ChatServer, Fault
+from tests.fakes.chat_rules import refuses
 
 jails = pytest.mark.skipif(not layers().enough, reason=layers().says)
 PROMPT = (
@@ -279,8 +280,12 @@ def test_a_dataset_names_its_method() -> None:
 
 @jails
 def test_a_reply_that_failed_costs_itself(chat: ChatServer) -> None:
-    """A sample stands on the replies that came, while they are enough for the largest k."""
+    """A sample stands on the replies that came, while they are enough for the largest k.
+
+    The server takes no `n`: each reply is a request of its own.
+    """
     chat.answer = lambda messages: BODY
+    chat.rules.append(refuses("n"))
     chat.script(*[Fault.server_error] * 3)
     model = OpenAIModel("m", api_base=chat.url, max_retries=0, concurrency=1)
     found = run(model, k=[1, 2], n=4)

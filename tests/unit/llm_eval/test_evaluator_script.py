@@ -174,7 +174,11 @@ REFUSED = {
     "evaluator": (["--evaluator_params", "{"], "--evaluator_params is no JSON"),
     "model": (["--model", "orcale"], "did you mean 'oracle'"),
     "method": (["--evaluation_method", "string_mach"], "did you mean 'string_match'"),
-    "unbuilt": (["--judge_model", "gpt"], "judge_model='gpt' is not built yet"),
+    "unbuilt": (["--num_few_shot", "5"], "num_few_shot='5' is not built yet"),
+    "judge": (["--judge_params", '{"model": "m"}'], "judge_params belong to no judge_model"),
+    "failures": (["--max_failures", "few"], "--max_failures few is no number"),
+    "sample": (["--sample_ids", "a/0", "a/9"], "there is no sample 'a/9'"),
+    "run": (["--resume", "last"], "there is no run"),
     "dataset": (["--dataset", "absent.py"], "there is no file absent.py"),
     "unknown": (["--modle", "oracle"], "--modle"),
     "shortened": (["--eval", "string_match"], "--eval"),
@@ -208,7 +212,7 @@ def test_a_refused_key_is_not_printed(cli: Cli, module: Path, chat: ChatServer) 
 def test_ctrl_c_ends_it_with_a_word(
     module: Path, chat: ChatServer, environment: dict[str, str]
 ) -> None:
-    """Status 130 and no traceback, with requests still under way."""
+    """Status 130 and no traceback, with requests still under way: at once, on the second one."""
     params = json.dumps({"model_name": "m", "api_base": chat.url})
     command = [sys.executable, str(SCRIPT), "--model", "openai", "--model_params", params]
     with chat.held():
@@ -223,5 +227,8 @@ def test_ctrl_c_ends_it_with_a_word(
         while not chat.count() and child.poll() is None and time.monotonic() < deadline:
             os.sched_yield()
         child.send_signal(signal.SIGINT)
-        out, err = child.communicate(timeout=60)
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.wait(1.0)  # it waits for what is being answered
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=20)
     assert (child.returncode, out, err) == (130, "", "Stopped.\n")

@@ -155,7 +155,6 @@ def test_an_odd_usage_costs_no_reply(raw: RawServer, usage: object) -> None:
         {"choices": [{"message": {"content": ["4"]}}]},
         {"choices": [{"message": "4"}]},
         {"choices": [{"text": None}]},
-        {"error": {"message": "overloaded", "code": 502}},
     ],
     ids=json.dumps,
 )
@@ -166,6 +165,16 @@ def test_a_reply_without_text_is_data(raw: RawServer, body: Mapping[str, Any]) -
     (found,) = model.generate_batch([{"input": "2+2?"}])
     assert found["prediction"] is None
     assert found["error"]["kind"] == "malformed"
+
+
+def test_an_error_under_a_good_status_is_an_error(raw: RawServer) -> None:
+    """Some gateways send 200 and an error: asked again where its own code says that may help."""
+    busy = Answer(200, json.dumps({"error": {"message": "overloaded", "code": 502}}))
+    raw.answers = [busy, Answer(200, json.dumps(GOOD))]
+    assert said(post(raw.url)) == "4"
+    raw.answers = [Answer(200, json.dumps({"error": {"message": "no", "code": 401}}))]
+    with pytest.raises(AuthError):
+        post(raw.url)
 
 
 @pytest.mark.parametrize("wait", ["soon", "-5", "nan", "inf", "Wed, 21 Oct 2026 07:28:00 GMT"])

@@ -93,8 +93,8 @@ def test_an_end_token_ends_its_row_alone(tiny_lm: Path) -> None:
     model = loaded(tiny_lm, batch_size=4, max_new_tokens=24)
     before = [alone(model, p.text, 24) for p in PROMPTS]
     end = before[0][5]
-    assert model._work is not None
-    model._work.engine.end_tokens = frozenset({end})
+    assert model._worker.loaded is not None
+    model._worker.loaded.engine.end_tokens = frozenset({end})
     for ids, told in zip(before, written(model, PROMPTS), strict=True):
         cut = ids.index(end) if end in ids else None
         tokens = ids if cut is None else ids[: cut + 1]
@@ -174,16 +174,17 @@ def test_cuts_leave_the_likeliest(tiny_lm: Path, cut: dict[str, Any]) -> None:
 @pytest.mark.parametrize("cut", [{}, {"top_k": 3}, {"top_p": 0.6}], ids=str)
 def test_draws_follow_the_chances(cut: dict[str, Any]) -> None:
     """Over many draws each token comes as often as it should, and none that was cut."""
-    import random
-
     import torch
 
-    from llm_eval.models.hf.sampling import Sampling
+    from llm_eval.models.hf.asking import Asked, Sampling
+    from llm_eval.models.hf.rows import Row
+    from llm_eval.models.hf.sampling import draw
 
     chances = torch.tensor([0.4, 0.3, 0.2, 0.1])
     kept = {"": 4, "top_k": 3, "top_p": 2}[next(iter(cut), "")]
-    dice = [random.Random(i) for i in range(4000)]
-    drawn, told = Sampling(temperature=1.0, **cut).draw(chances.log().repeat(4000, 1), dice)
+    asked_for = Asked(sampling=Sampling(temperature=1.0, **cut))
+    rows = [Row(prompt=[0], limit=1, asked=asked_for, key=str(i)) for i in range(4000)]
+    drawn, told, _ = draw(chances.log().repeat(4000, 1), rows, frozenset())
     count = Counter(drawn)
     assert set(count) == set(range(kept))
     for token in range(kept):

@@ -109,7 +109,7 @@ def test_a_greedy_option_is_known(llama: HuggingFaceModel) -> None:
 
     from llm_eval.models.hf.likelihood import Question, weigh
 
-    assert llama._work is not None
+    assert llama._worker.loaded is not None
     context = ids_of(llama, "정답:")
     ids = list(context)
     with torch.inference_mode():
@@ -117,7 +117,7 @@ def test_a_greedy_option_is_known(llama: HuggingFaceModel) -> None:
             ids.append(int(inner(llama)(torch.tensor([ids])).logits[0, -1].argmax()))
     best = ids[len(context) :]
     question = Question(context, [best[:1], best, [best[0], best[1] ^ 1], [best[0] ^ 1]])
-    weigh(llama._work.engine, [question], llama._work.reading, lambda: False)
+    weigh(llama._worker.loaded.engine, [question], llama._worker.loaded.reading, lambda: False)
     assert [greedy for _, greedy in question.found] == [True, True, False, False]
 
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from llm_eval.aio import run_sync
 from llm_eval.errors import MissingExtra, UserError
 from llm_eval.models import load_model
 from llm_eval.models.huggingface import HuggingFaceModel
+from tests.conftest import ROOT
+from tests.fakes.hub import HubServer
 from tests.unit.llm_eval.hf.tools import asked, inner, loaded, written
 
 
@@ -21,7 +27,7 @@ from tests.unit.llm_eval.hf.tools import asked, inner, loaded, written
         {"temperature": -1},
         {"temperature": "hot"},
         {"top_p": 0},
-        {"top_k": -1},
+        {"top_k": -2},
         {"max_new_tokens": 0},
         {"batch_size": 0},
         {"batch_size": "large"},
@@ -62,8 +68,6 @@ def test_an_unknown_dtype_or_tokenizer_is_told(tiny_lm: Path, tmp_path: Path) ->
 
 def test_without_the_extra_the_line_to_type_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where torch is not installed, making the backend says what installs it."""
-    import sys
-
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setattr(sys, "path", [])
     monkeypatch.setattr(sys, "meta_path", [])
@@ -96,6 +100,100 @@ def test_quantisation_arguments_arrive(tiny_lm: Path) -> None:
     model = HuggingFaceModel(str(tiny_lm), load_in_4bit=True, bnb_4bit_quant_type="nf4")
     made = _arguments(Source(**model.source))["quantization_config"]
     assert made.load_in_4bit and made.bnb_4bit_quant_type == "nf4"
+
+
+def test_a_quantisation_of_ones_own_reaches_the_loader(tiny_lm: Path) -> None:
+    """It is transformers that says which kinds there are."""
+    with pytest.raises(UserError, match=r"cannot be loaded.*'?nonsense'?"):
+        loaded(tiny_lm, quantization_config={"quant_method": "nonsense"})
+
+
+@pytest.mark.parametrize(
+    ("params", "package"),
+    [
+        ({"load_in_4bit": True}, "bitsandbytes"),
+        ({"quantization_config": {"quant_method": "bitsandbytes"}}, "bitsandbytes"),
+        ({"device_map": "auto"}, "accelerate"),
+    ],
+    ids=str,
+)
+def test_a_package_that_is_missing_is_named(
+    tiny_lm: Path, params: dict[str, Any], package: str
+) -> None:
+    """With the line that installs it."""
+    if find_spec(package) is not None:
+        pytest.skip(f"{package} is installed")
+    with pytest.raises(UserError, match=f"needs {package}") as caught:
+        loaded(tiny_lm, **params)
+    assert caught.value.hint == f"pip install {package}"
+
+
+def test_a_folder_that_is_not_there_is_no_name_of_the_hub(tmp_path: Path) -> None:
+    """It is said to be missing, and nobody is asked for it."""
+    for name in (str(tmp_path / "typo"), "./typo", "models/my/typo"):
+        with pytest.raises(UserError, match="there is no folder"):
+            run_sync(HuggingFaceModel(name).check())
+
+
+def test_a_model_with_a_part_missing_is_refused(tiny_lm: Path, tmp_path: Path) -> None:
+    """A head that nobody trained would answer, and be wrong."""
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "torn"
+    shutil.copytree(tiny_lm, folder)
+    weights = load_file(folder / "model.safetensors")
+    del weights["lm_head.weight"]
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match="lm_head"):
+        loaded(folder)
+
+
+TROUBLES = """
+import sys
+from llm_eval.aio import run_sync
+from llm_eval.errors import UserError
+from llm_eval.models.huggingface import HuggingFaceModel
+for line in sys.stdin.read().split():
+    name, _, revision = line.partition("@")
+    try:
+        model = HuggingFaceModel(name, revision=revision or None, device="cpu", max_new_tokens=2)
+        run_sync(model.check())
+        print("LOADED", model.about["revision"])
+    except UserError as e:
+        print(" ".join(str(e).split()))
+"""
+
+
+def asked_of_the_hub(environment: dict[str, str], *names: str) -> list[str]:
+    """What is said of each of these names, by a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", TROUBLES],
+        input="\n".join(names), env=environment, capture_output=True, text=True, cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_each_trouble_with_the_hub_is_a_sentence(
+    hub: HubServer, environment: dict[str, str], tiny_lm: Path
+) -> None:
+    """No such model, no such revision, a gate; and what was loaded once is there offline."""
+    files = {p.name: p.read_bytes() for p in tiny_lm.iterdir()}
+    hub.put("org/tiny", files, repo_type="model")
+    hub.put("org/closed", files, repo_type="model")
+    hub.gate("org/closed", repo_type="model")
+    own = environment | hub.env(Path(environment["HOME"]))
+    none, revision, gated, found = asked_of_the_hub(
+        own, "org/none", "org/tiny@v9", "org/closed", "org/tiny"
+    )
+    assert "there is no model 'org/none' on the Hub, or it is private" in none
+    assert "has no revision 'v9'" in revision
+    assert "gated" in gated and "HF_TOKEN" in gated
+    assert found.startswith("LOADED ") and len(found.split()[1]) == 40
+    offline = own | {"HF_HUB_OFFLINE": "1"}
+    again, away = asked_of_the_hub(offline, "org/tiny", "org/other")
+    assert again == found
+    assert "is not on this machine, and the Hub is not reached" in away
 
 
 def test_the_template_is_found_or_missed(tiny_lm: Path, chat_lm: Path) -> None:
@@ -135,3 +233,57 @@ def test_a_base_model_reads_the_system_message_first(tiny_lm: Path) -> None:
     (first,) = written(one, asked(("물은?", ())))
     (second,) = written(two, asked(("짧게\n\n물은?", ())))
     assert first.text == second.text
+
+
+def test_what_decides_a_reply_is_told_before_the_first(chat_lm: Path) -> None:
+    """JSON-ready; it changes with every parameter that changes replies, and with nothing else."""
+    ways: list[dict[str, Any]] = [
+        {},
+        {"temperature": 0.5},
+        {"temperature": 0.5, "top_p": 0.5},
+        {"temperature": 0.5, "top_k": 5},
+        {"temperature": 0.5, "seed": 3},
+        {"max_new_tokens": 5},
+        {"stop": ["x"]},
+        {"system_message": "짧게"},
+        {"apply_chat_template": False},
+        {"chat_template_kwargs": {"enable_thinking": False}},
+        {"dtype": "bfloat16"},
+        {"max_length": 100},
+        {"attn_implementation": "eager"},
+        {"tokenizer": str(chat_lm)},
+    ]
+    told = [json.dumps(loaded(chat_lm, **w).about, sort_keys=True) for w in ways]
+    assert len(set(told)) == len(told)
+    assert told[0] == json.dumps(loaded(chat_lm, batch_size=3).about, sort_keys=True)
+    assert HuggingFaceModel(str(chat_lm)).about == {}
+
+
+def test_a_folder_that_changes_is_another_model(chat_lm: Path, tmp_path: Path) -> None:
+    """A checkpoint written over, or a template edited, answers for itself alone."""
+    folder = tmp_path / "lm"
+    shutil.copytree(chat_lm, folder)
+    before = loaded(folder).about
+    assert before["files"] == loaded(folder).about["files"]
+    file = folder / "chat_template.jinja"
+    file.write_text(file.read_text("utf-8").replace("<assistant>", "<model>"), "utf-8")
+    after = loaded(folder).about
+    assert before["files"] != after["files"]
+    assert before["chat_template_hash"] != after["chat_template_hash"]
+
+
+def test_it_costs_nobody_knows_what(llama: HuggingFaceModel) -> None:
+    """Electricity is not counted: None, and not 0."""
+    written(llama, asked(("q", ())))
+    assert llama.cost(llama.usage) is None and llama.usage.completion_tokens > 0
+
+
+def test_how_prompts_are_shown_needs_no_torch() -> None:
+    """The module that other backends use for it loads nothing heavy."""
+    code = (
+        "import sys, llm_eval.models.hf.encoding, llm_eval.models.hf_reward\n"
+        "import llm_eval.models.huggingface\n"
+        "print([m for m in ('torch', 'transformers') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]", done.stderr

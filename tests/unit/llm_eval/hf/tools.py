@@ -23,14 +23,14 @@ def loaded(folder: Path, **params: Any) -> HuggingFaceModel:
 
 def inner(model: HuggingFaceModel) -> Any:
     """The transformers model inside."""
-    assert model._work is not None
-    return model._work.engine.model
+    assert model._worker.loaded is not None
+    return model._worker.loaded.engine.model
 
 
 def tokenizer(model: HuggingFaceModel) -> Any:
     """Its tokenizer."""
-    assert model._work is not None
-    return model._work.texts.tokenizer
+    assert model._worker.loaded is not None
+    return model._worker.loaded.texts.tokenizer
 
 
 def asked(*pairs: tuple[str, Sequence[str]]) -> list[Prompt]:

@@ -1,0 +1,172 @@
+"""Backends as translators and writers: `vllm:PATH`, `huggingface:PATH`, `litellm:PROVIDER/NAME`.
+
+Those that a user has registered are taken too. A backend is loaded once in a process, whoever asks
+it; nothing of it is imported before.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hret_agents.job import PortJob
+from llm_eval.aio import run_sync
+from llm_eval.errors import UserError
+from llm_eval.models import MODELS, load_model
+from llm_eval.secret import Secret
+
+if TYPE_CHECKING:
+    from llm_eval.models.served import Served
+
+NAMED = ("huggingface", "vllm", "litellm")  # they take the model's name
+_TEMPLATED = ("huggingface", "vllm")  # they know of a model whether it has a chat template
+_NEVER = ("openai", "memory", "multi", "oracle", "random", "first")
+_LENT = ("api_base", "api_key", "concurrency", "max_retries", "rpm", "tpm")
+_LIMITS = ("max_tokens", "max_new_tokens")
+_NO_MATTER = frozenset(  # where and how fast a model runs, and what each request says over it
+    "batch_size device device_map max_memory offload_folder low_cpu_mem_usage cache_dir tp_plan "
+    "local_files_only gpu_memory_utilization max_num_seqs max_num_batched_tokens seed "
+    "tensor_parallel_size pipeline_parallel_size data_parallel_size swap_space cpu_offload_gb "
+    "enforce_eager enable_prefix_caching disable_log_stats max_length max_model_len concurrency "
+    "max_retries timeout rpm tpm temperature do_sample".split()
+) | set(_LIMITS)
+_KEY = re.compile(r"(key|secret|password|[_-]token|authorization)$|^token$", re.IGNORECASE)
+_loaded: dict[str, Served] = {}
+_lock = threading.Lock()
+
+
+class Sender(Protocol):
+    """What requests go to: a `Transport`, or a backend behind `Served`."""
+
+    async def check(self, model: str | None = None) -> None:
+        """Raise a `UserError` if it cannot be used."""
+        ...
+
+
+def backend_of(model: str) -> tuple[str, str] | None:
+    """(backend, model) that a `--model` names; None where it is no backend's.
+
+    >>> backend_of("huggingface:org/name"), backend_of("openai:gpt-4o"), backend_of("llama3:8b")
+    (('huggingface', 'org/name'), None, None)
+    """
+    name, _, rest = model.partition(":")
+    if name in NAMED:
+        return (name, rest) if rest else None
+    if name not in _NEVER and name in MODELS:
+        return name, rest
+    return None
+
+
+def served(job: PortJob, model: str) -> Served:
+    """The backend that `model` names, made with the job's `model_params`; not loaded yet.
+
+    Whoever asks for the same one gets the same one, with a usage of their own; to be closed.
+    """
+    return made(job, model).beside(concurrency=job.concurrency)
+
+
+def made(job: PortJob, model: str) -> Served:
+    """The one object of a backend; a `UserError` where its name or parameters are wrong."""
+    from llm_eval.models.served import Served
+
+    params = {**_lent(job, model), **job.model_params}
+    key = json.dumps([model, params], sort_keys=True, default=_plain)
+    with _lock:
+        if key not in _loaded:
+            found = backend_of(model)
+            assert found is not None
+            name, rest = found
+            _loaded[key] = Served(
+                load_model(name, **({"model_name": rest} if rest else {}), **params)
+            )
+        return _loaded[key]
+
+
+async def checked(sender: Sender, model: str) -> None:
+    """Load a backend, or see whether an endpoint answers; is it a model that can be asked?
+
+    Raises:
+        UserError: it cannot be used, or its weights are of a model that continues texts alone.
+    """
+    from llm_eval.models.served import Served
+
+    await sender.check(model)
+    if isinstance(sender, Served) and sender.model.name in _TEMPLATED and not sender.model.can.chat:
+        raise UserError(
+            f"{model} has no chat template: it continues texts, and cannot be told what to do",
+            hint="name an instruction-tuned model, or pass a tokenizer that has a template: "
+            '--model-params \'{"tokenizer": "PATH"}\'',
+        )
+
+
+def release() -> None:
+    """Let go of every backend that nobody uses: others may need the room."""
+    with _lock:
+        idle = {key: one for key, one in _loaded.items() if not one.users}
+        for key in idle:
+            del _loaded[key]
+    for one in idle.values():
+        run_sync(one.close())
+
+
+def reply_limit(params: Mapping[str, Any]) -> int | None:
+    """Most tokens of a reply, where the parameters of a backend say one."""
+    found = [params[name] for name in _LIMITS if isinstance(params.get(name), int)]
+    return found[0] if found else None
+
+
+def deciding(params: Mapping[str, Any]) -> str:
+    """The parameters of a backend that a reply depends on, as one text; "" for none.
+
+    >>> deciding({"dtype": "bfloat16", "device": "cuda", "batch_size": 8})
+    '{"dtype": "bfloat16"}'
+    """
+    kept = {name: params[name] for name in sorted(params) if name not in _NO_MATTER}
+    return json.dumps(kept, ensure_ascii=False, sort_keys=True, default=str) if kept else ""
+
+
+def checked_params(job: PortJob) -> None:
+    """A `UserError` where `model_params` have nobody to go to, or hold a key."""
+    if not job.model_params:
+        return
+    named = [m for m in (job.model, job.module_model, job.plan_model) if m]
+    if not any(map(backend_of, named)):
+        raise UserError(
+            "--model-params are for a backend, and this job names none",
+            hint="--model huggingface:PATH, vllm:PATH or litellm:PROVIDER/NAME",
+        )
+    for name in _names(job.model_params):
+        if _KEY.search(name):
+            raise UserError(
+                f"--model-params holds {name!r}: parameters are written down, a key must not be",
+                hint="set it in the environment, by the name that its provider has for it",
+            )
+
+
+def _lent(job: PortJob, model: str) -> dict[str, Any]:
+    """What the job says of its translator's server, as far as that backend takes it."""
+    found = backend_of(model)
+    if found is None or model != job.model:
+        return {}
+    taken = inspect.signature(MODELS.get(found[0])).parameters
+    said = {name: getattr(job, name) for name in _LENT if name in taken}
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def _plain(value: object) -> str:
+    return value.reveal() if isinstance(value, Secret) else repr(value)
+
+
+def _names(value: Any) -> Iterator[str]:
+    """Every name in nested parameters."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield str(name)
+            yield from _names(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _names(inner)

@@ -1,0 +1,143 @@
+"""What is asked of a model besides the prompt: a backend's parameters, and what one prompt changes.
+
+Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from llm_eval.errors import UserError
+from llm_eval.records import Failure
+
+OF_A_PROMPT = (
+    *("max_tokens", "temperature", "top_p", "top_k", "seed", "stop", "logprobs", "choice"),
+    "response_format",
+)
+
+
+class Refused(Exception):
+    """One prompt cannot be done as it asks; the message says why, and its sample fails with it."""
+
+    def __init__(self, message: str, kind: str = "bad_request") -> None:
+        super().__init__(message)
+        self.failure = Failure(where="generate", kind=kind, message=message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How the next token is drawn; temperature 0 takes the likeliest."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """How one reply is to be written.
+
+    `logprobs`: None, or how many of the likeliest tokens to tell at each place. `choice`: the reply
+    is one of these texts. `own_seed`: the seed is the prompt's, not the backend's.
+    """
+
+    sampling: Sampling
+    max_tokens: int = 256
+    seed: int | None = None
+    own_seed: bool = False
+    stop: tuple[str, ...] = ()
+    logprobs: int | None = None
+    choice: tuple[str, ...] = ()
+
+    def over(self, params: Mapping[str, Any]) -> Asked:
+        """This, with a prompt's own parameters over it.
+
+        Raises:
+            Refused: one of them is unknown, senseless, or nothing this backend can do.
+        """
+        given = {k: v for k, v in params.items() if v is not None}
+        try:
+            return self._over(given) if given else self
+        except UserError as e:
+            raise Refused(e.message) from None
+
+    def _over(self, given: Mapping[str, Any]) -> Asked:
+        for unknown in (k for k in given if k not in OF_A_PROMPT):
+            raise UserError(f"a prompt takes no {unknown!r}: {', '.join(OF_A_PROMPT)}")
+        if given.get("response_format", {"type": "text"}) != {"type": "text"}:
+            raise UserError("this backend holds no reply to a response_format")
+        own = self.sampling
+        temperature = given.get("temperature", own.temperature)
+        choice = given.get("choice", ())
+        if isinstance(choice, str) or not all(isinstance(c, str) and c for c in choice):
+            raise UserError(f"choice={choice!r} is no list of texts")
+        return replace(
+            self,
+            sampling=sampling_of(
+                temperature, None, given.get("top_p", own.top_p), given.get("top_k", own.top_k)
+            ),
+            max_tokens=at_least(1, max_tokens=given.get("max_tokens", self.max_tokens)) or 1,
+            seed=at_least(None, seed=given.get("seed", self.seed)),
+            own_seed="seed" in given,
+            stop=stops(given["stop"]) if "stop" in given else self.stop,
+            logprobs=at_least(0, logprobs=given.get("logprobs")),
+            choice=tuple(choice),
+        )
+
+
+def at_least(least: int | None, **given: Any) -> int | None:
+    """The one value given, a whole number of at least `least`, or None.
+
+    Raises:
+        UserError: it is something else.
+    """
+    ((name, value),) = given.items()
+    if value is None:
+        return None
+    if type(value) is not int or (least is not None and value < least):
+        of = "" if least is None else f" of at least {least}"
+        raise UserError(f"{name}={value!r} is no whole number{of}")
+    return int(value)
+
+
+def stops(given: str | Sequence[str]) -> tuple[str, ...]:
+    """The texts that end a reply.
+
+    Raises:
+        UserError: one is empty, or no text.
+    """
+    found = (given,) if isinstance(given, str) else tuple(given)
+    if not all(isinstance(s, str) and s for s in found):
+        raise UserError(f"stop={given!r} holds what is no text")
+    return found
+
+
+def sampling_of(
+    temperature: float | None, do_sample: bool | None, top_p: float, top_k: int
+) -> Sampling:
+    """How to draw, from the parameters as transformers names them.
+
+    Raises:
+        UserError: they make no sense, alone or together.
+    """
+    if temperature is None:
+        temperature = 1.0 if do_sample else 0.0
+    if not _number(temperature) or not 0 <= temperature < 1e6:
+        raise UserError(f"temperature={temperature!r} is no number of at least 0")
+    if do_sample and temperature == 0:
+        raise UserError("do_sample=True with temperature=0", hint="leave one of them out")
+    if not _number(top_p) or not 0 < top_p <= 1:
+        raise UserError(f"top_p={top_p!r} is not above 0 and at most 1")
+    if top_k == -1:  # vLLM's way to say that nothing is cut
+        top_k = 0
+    return Sampling(
+        temperature=0.0 if do_sample is False else float(temperature),
+        top_p=float(top_p),
+        top_k=at_least(0, top_k=top_k) or 0,
+    )
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

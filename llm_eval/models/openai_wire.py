@@ -1,0 +1,285 @@
+"""OpenAI's protocol, chat and completions: requests and what replies say. Pure.
+
+Replies are read as the servers that speak it really send them: fields may be missing, and reasons
+to end have other names.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from llm_eval.errors import BackendError
+from llm_eval.models.images import chat_parts
+from llm_eval.records import Prediction, Prompt, Token, Usage
+
+Endpoint = Literal["chat", "completions"]
+PATHS: Mapping[Endpoint, str] = {"chat": "/chat/completions", "completions": "/completions"}
+LIMITS = ("max_tokens", "max_completion_tokens")  # of a reply; servers know the one or the other
+CONSTRAINTS = ("structured_outputs", "guided_choice", "response_format")
+_FINISH = {"eos_token": "stop", "stop_sequence": "stop", "end_turn": "stop"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What one choice of a reply says. `detail` is empty where no log-probabilities came."""
+
+    text: str
+    finish: str | None
+    reasoning: str | None = None
+    detail: tuple[Token, ...] = ()
+
+    @property
+    def logprob(self) -> float | None:
+        """The sum over its tokens, in nats; None where one is missing."""
+        told = [t.logprob for t in self.detail if t.logprob is not None]
+        return sum(told) if told and len(told) == len(self.detail) else None
+
+
+# -- requests --------------------------------------------------------------------------------------
+
+
+def request(
+    endpoint: Endpoint, model: str, prompt: Prompt, system: str | None, own: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The request of one prompt, whose parameters go over the backend's `own`.
+
+    Raises:
+        BackendError: this endpoint cannot take what the prompt holds.
+    """
+    if endpoint == "chat":
+        said: dict[str, Any] = {"messages": _messages(prompt, system)}
+    else:
+        said = {"prompt": list(prompt.token_ids) or shown(prompt, system)}
+    if not prompt.params:
+        return {"model": model, **said, **own}
+    asked = {k: v for k, v in prompt.params.items() if v is not None and k != "choice"}
+    if isinstance(asked.get("stop"), Sequence) and not asked["stop"]:
+        asked.pop("stop")
+    merged = {**own, **asked}
+    if any(name in asked for name in LIMITS):
+        merged = {k: v for k, v in merged.items() if k in asked or k not in LIMITS}
+    if "logprobs" in asked:
+        merged.pop("top_logprobs", None)
+        merged |= logprobs(endpoint, int(asked["logprobs"]))
+    return {"model": model, **said, **merged}
+
+
+def shown(prompt: Prompt, system: str | None) -> str:
+    """The text that a completions endpoint reads for a prompt.
+
+    Raises:
+        BackendError: the prompt is a conversation, or has images.
+    """
+    if prompt.messages or prompt.images:
+        what = "messages" if prompt.messages else "images"
+        raise bad(f"the completions endpoint takes no {what}; endpoint 'chat' does")
+    return f"{system}\n\n{prompt.text}" if system else prompt.text
+
+
+def logprobs(endpoint: Endpoint, top: int) -> dict[str, Any]:
+    """How log-probabilities are asked for, with the `top` likeliest tokens at each place."""
+    if endpoint == "completions":
+        return {"logprobs": top}
+    return {"logprobs": True, "top_logprobs": top} if top else {"logprobs": True}
+
+
+def constraint(way: str, choice: Sequence[str]) -> dict[str, Any]:
+    """What holds a reply to one of the texts, in a server's own way (`CONSTRAINTS`)."""
+    texts = list(dict.fromkeys(choice))
+    if way == "structured_outputs":
+        return {way: {"choice": texts}}
+    if way == "guided_choice":
+        return {way: texts}
+    schema = {
+        "type": "object",
+        "properties": {"choice": {"type": "string", "enum": texts}},
+        "required": ["choice"],
+        "additionalProperties": False,
+    }
+    named = {"name": "answer", "strict": True, "schema": schema}
+    return {way: {"type": "json_schema", "json_schema": named}}
+
+
+def chosen(way: str, text: str, choice: Sequence[str]) -> str | None:
+    """Which of the texts a constrained reply is; None: it is none of them."""
+    if way == "response_format":
+        try:
+            text = json.loads(text)["choice"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None
+    return text if text in choice else None
+
+
+def held(way: str, reply: Reply, choice: Sequence[str]) -> Reply:
+    """A constrained reply as the text that it chose.
+
+    Raises:
+        BackendError: it is none of them.
+    """
+    text = chosen(way, reply.text, choice)
+    if text is None:
+        said = f"the reply {reply.text[:80]!r} (ended by {reply.finish}) is none of the choice"
+        raise BackendError(said, kind="malformed")
+    if text == reply.text:
+        return reply
+    return replace(reply, text=text, detail=())  # the tokens were those of JSON around it
+
+
+def is_about(error: BackendError, parameter: str) -> bool:
+    """Does a server refuse this parameter of the request?"""
+    if error.kind != "bad_request":
+        return False
+    if error.param:
+        return error.param == parameter
+    return bool(re.search(rf"(?<![\w\\]){parameter}(?!\w)", error.message))
+
+
+def bad(message: str) -> BackendError:
+    """The error of a prompt that asks for what cannot be had here."""
+    return BackendError(message, kind="bad_request")
+
+
+def _messages(prompt: Prompt, system: str | None) -> list[Mapping[str, Any]]:
+    if prompt.token_ids:
+        raise bad("the chat endpoint takes no token ids; endpoint 'completions' does")
+    said: list[Mapping[str, Any]] = list(prompt.messages) or [
+        {"role": "user", "content": prompt.text}
+    ]
+    if prompt.images:
+        said = _with_images(said, prompt.images)
+    if system and said[0].get("role") not in ("system", "developer"):
+        said.insert(0, {"role": "system", "content": system})
+    return said
+
+
+def _with_images(said: list[Mapping[str, Any]], images: Sequence[Any]) -> list[Mapping[str, Any]]:
+    """The images before what the user says last."""
+    place = max((i for i, m in enumerate(said) if m.get("role") == "user"), default=-1)
+    if place < 0:
+        raise bad("the prompt has images and no message of the user to put them into")
+    content = said[place].get("content") or ""
+    parts = chat_parts(content if isinstance(content, str) else "", images)
+    parts += [] if isinstance(content, str) else content
+    return [*said[:place], {**said[place], "content": parts}, *said[place + 1 :]]
+
+
+# -- replies ---------------------------------------------------------------------------------------
+
+
+def reply_text(body: Mapping[str, Any]) -> tuple[str, str | None]:
+    """(text, finish_reason) of a chat or completion reply.
+
+    Raises:
+        BackendError: nothing usable: `refusal`, `content_filter`, `length`, or `malformed`.
+    """
+    reply = reply_of(choices(body)[0])
+    return reply.text, reply.finish
+
+
+def decode(sample_id: str, body: Mapping[str, Any]) -> Prediction:
+    """The prediction in a reply: its first choice, the texts of the others as alternatives.
+
+    Raises:
+        BackendError: as `reply_text`; a choice after the first that is unusable is left out.
+    """
+    first, *others = choices(body)
+    found = prediction(sample_id, reply_of(first))
+    texts = []
+    for choice in others:
+        with suppress(BackendError):
+            texts.append(reply_of(choice).text)
+    return replace(found, alternatives=tuple(texts), usage=Usage.of(body))
+
+
+def prediction(sample_id: str, reply: Reply) -> Prediction:
+    """A reply as a prediction, without what it cost."""
+    return Prediction(
+        sample_id=sample_id,
+        text=reply.text,
+        finish_reason=reply.finish,
+        logprob=reply.logprob,
+        tokens=len(reply.detail) or None,
+        detail=reply.detail,
+        reasoning=reply.reasoning,
+    )
+
+
+def choices(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The choices of a reply, at least one, in the order of their index where they tell it."""
+    found = body.get("choices")
+    if not isinstance(found, list) or not found or not all(isinstance(c, dict) for c in found):
+        raise BackendError("the reply holds no choices", kind="malformed")
+    if all(isinstance(c.get("index"), int) for c in found):
+        return sorted(found, key=lambda c: c["index"])
+    return found
+
+
+def reply_of(choice: Mapping[str, Any]) -> Reply:
+    """What a choice says.
+
+    An empty text is a text. A missing one is an error, and `length` where the model was still
+    thinking when the limit came.
+
+    Raises:
+        BackendError: `refusal`, `content_filter`, `length` or `malformed`.
+    """
+    raw = choice.get("finish_reason")
+    finish = _FINISH.get(raw, raw) if isinstance(raw, str) else None
+    message = choice.get("message")
+    if not isinstance(message, dict):
+        message = {}
+    if finish == "content_filter":
+        raise BackendError("the provider's content filter stopped the reply", kind="content_filter")
+    if refusal := message.get("refusal"):
+        raise BackendError(f"the model refused: {refusal}", kind="refusal")
+    text = choice["text"] if "text" in choice else message.get("content")
+    thought = next((t for k in _THOUGHTS if isinstance(t := message.get(k), str) and t), None)
+    if not isinstance(text, str):
+        if thought and finish == "length":
+            said = "the model was still thinking at the length limit and gave no answer"
+            raise BackendError(f"{said}: raise max_tokens", kind="length")
+        raise BackendError("the reply's message has no content", kind="malformed")
+    return Reply(text, finish, thought, tokens_of(choice.get("logprobs")))
+
+
+_THOUGHTS = ("reasoning_content", "reasoning")
+
+
+def tokens_of(told: Any) -> tuple[Token, ...]:
+    """The tokens in a choice's `logprobs`, in the shape of either endpoint; () where none are."""
+    if not isinstance(told, dict):
+        return ()
+    if isinstance(content := told.get("content"), list):
+        return tuple(_chat_token(t) for t in content if isinstance(t, dict))
+    texts, values = told.get("tokens"), told.get("token_logprobs")
+    if not isinstance(texts, list) or not isinstance(values, list) or len(texts) != len(values):
+        return ()
+    tops = told.get("top_logprobs")
+    if not isinstance(tops, list) or len(tops) != len(texts):
+        tops = [None] * len(texts)
+    return tuple(
+        Token(str(t), _number(v), top=_top(best.items() if isinstance(best, dict) else ()))
+        for t, v, best in zip(texts, values, tops, strict=True)
+    )
+
+
+def _chat_token(entry: Mapping[str, Any]) -> Token:
+    best = entry.get("top_logprobs")
+    pairs = [(b.get("token"), b.get("logprob")) for b in best or () if isinstance(b, dict)]
+    return Token(str(entry.get("token", "")), _number(entry.get("logprob")), top=_top(pairs))
+
+
+def _top(pairs: Any) -> tuple[tuple[str, float], ...]:
+    known = [(str(text), value) for text, told in pairs if (value := _number(told)) is not None]
+    return tuple(sorted(known, key=lambda pair: -pair[1]))
+
+
+def _number(value: Any) -> float | None:
+    known = isinstance(value, int | float) and not math.isnan(value)
+    return float(value) if known else None

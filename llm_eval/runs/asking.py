@@ -1,0 +1,118 @@
+"""Asking a model for a run: one bad prompt costs one prompt, and what is known is not asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from llm_eval.errors import RunError, UserError
+from llm_eval.evaluation.base import BaseEvaluator
+from llm_eval.models.base import BaseModel
+from llm_eval.models.baselines import First, Oracle, Random
+from llm_eval.models.function import FunctionModel
+from llm_eval.models.plugged import PluggedModel
+from llm_eval.records import Failure, Prediction, Prompt
+from llm_eval.runs.keys import Keys
+
+_NEVER_KEPT = (FunctionModel, PluggedModel, Oracle, First, Random)  # their code may change
+_GROUPS = ("params", "parameters", "sampling", "generation")
+_HOLD = 0.25  # seconds that a pause of a limiter lasts, unless it is renewed
+
+
+class Asking:
+    """How a run asks `model`; `generator` is the one that answers, where others stand beside it."""
+
+    def __init__(self, model: BaseModel, generator: BaseModel, method: BaseEvaluator) -> None:
+        self._model, self._generator, self._method = model, generator, method
+        self._keys: Keys | None = None
+        self._temperature: float | None = None
+        self._all = False
+
+    @property
+    def most_at_once(self) -> int | None:
+        """How many prompts the model takes at once, where it takes no more than so many."""
+        own = self._generator
+        return own.concurrency if isinstance(own, FunctionModel) else None
+
+    def keep(self, wanted: bool | None) -> bool:
+        """Are replies to be kept for other runs? By default where they are not drawn by lot.
+
+        Called once the model is loaded, for only then it can tell all that decides its replies.
+
+        Raises:
+            UserError: `wanted`, of what costs nothing or cannot be told from another.
+        """
+        if isinstance(self._generator, _NEVER_KEPT):
+            if wanted:
+                raise UserError(
+                    f"replies of {self._generator.label!r} are not kept", hint="leave cache out"
+                )
+            return False
+        about, weighs = self._generator.about, self._method.scoring == "logprob"
+        self._temperature = 0.0 if weighs and about else temperature_of(about)
+        self._all = bool(wanted)
+        if wanted is False or (wanted is None and self._temperature != 0):
+            return False
+        chat = f"{self._method.delimiter!r}/{self._generator.can.chat}"
+        how = f"weigh/{chat}" if weighs else "generate"
+        self._keys = Keys(self._generator.label, about, how)
+        return True
+
+    def keys(self, prompt: Prompt) -> list[bytes | None]:
+        """The key of each reply to a prompt; None where it is not kept."""
+        turns = range(self._method.replies)
+        if self._keys is None or (self._method.scoring == "logprob" and not prompt.options):
+            return [None for _ in turns]
+        fixed = prompt.params.get("temperature", self._temperature) == 0
+        if not fixed and not self._all:
+            return [None for _ in turns]
+        return [self._keys.of(prompt, turn, by_lot=not fixed) for turn in turns]
+
+    async def asked(self, prompts: Sequence[Prompt]) -> list[Prediction]:
+        """A prediction for each prompt, in order.
+
+        What the backend raises for several prompts at once is divided until it is one prompt's;
+        where trying again may help it is a failure of all of them, which `resume` asks again.
+        """
+        try:
+            return list(await self._call(prompts))
+        except RunError as e:
+            if len(prompts) > 1 and not e.retryable:
+                half = len(prompts) // 2
+                return [*await self.asked(prompts[:half]), *await self.asked(prompts[half:])]
+            failure = Failure.of(e, "generate")
+            return [Prediction(sample_id=p.sample_id, failure=failure) for p in prompts]
+
+    async def _call(self, prompts: Sequence[Prompt]) -> Sequence[Prediction]:
+        """Where options are weighed, a prompt that has none is not asked and has no text."""
+        if self._method.scoring != "logprob":
+            return await self._model.generate(prompts)
+        closed = [p for p in prompts if p.options]
+        told = iter(await self._model.weigh(closed, self._method.delimiter) if closed else [])
+        return [next(told) if p.options else Prediction(sample_id=p.sample_id) for p in prompts]
+
+    def hold(self) -> None:
+        """For a moment, nothing more is sent to the generator."""
+        if (sender := self._sender()) is not None:
+            sender.limiter.pause(_HOLD)
+
+    def waiting(self) -> bool:
+        """Is there an answer to wait for? Always, where nobody can tell."""
+        sender = self._sender()
+        return sender is None or bool(sender.answering)
+
+    def _sender(self) -> Any:
+        """What sends the generator's requests, and knows those that are being answered."""
+        for each in (getattr(self._generator, "transport", None), self._generator):
+            if hasattr(each, "answering") and hasattr(each, "limiter"):
+                return each
+        return None
+
+
+def temperature_of(about: Mapping[str, Any]) -> float | None:
+    """The temperature that a model says it has; None where it does not say."""
+    for told in (about, *(about.get(name) for name in _GROUPS)):
+        if isinstance(told, Mapping) and told.get("temperature") is not None:
+            found = told["temperature"]
+            return float(found) if isinstance(found, int | float) else None
+    return None

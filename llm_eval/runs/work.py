@@ -1,0 +1,322 @@
+"""The loop of a run: packs of samples out, replies judged, written, counted, in bounded memory.
+
+A pack is one sample over HTTP, and as many as a backend in this process takes at once; two of those
+are under way, so that one is made ready while the other is answered. What fails is data. What ends
+a run (a bug, a user's mistake, Ctrl-C, too many failures, a server that has gone) first waits for
+what is being answered, so that nothing that was paid for is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from array import array
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from llm_eval.dataset.base import BaseDataset
+from llm_eval.errors import RETRYABLE, UserError
+from llm_eval.evaluation.base import BaseEvaluator
+from llm_eval.models.base import BaseModel
+from llm_eval.records import Failure, Prediction, Prompt, Sample, Usage
+from llm_eval.results import Reply, Row
+from llm_eval.runs import replies as cache
+from llm_eval.runs.asking import Asking
+from llm_eval.runs.journal import Entry, Journal
+from llm_eval.runs.judging import judged, rewarded
+from llm_eval.runs.meter import Meter
+from llm_eval.runs.store import Store
+from llm_eval.totals import Totals
+
+AHEAD = 1024  # requests under way at once, whatever the limiter lets through
+MOST = 4096  # samples of a pack: what a kill can cost, against a pause of the engine at each end
+LOOKED_UP = 256  # samples whose replies are looked up in the cache at once
+GRACE = 30.0  # seconds that what is being answered is waited for when a run ends early
+GIVE_UP_AFTER = 10  # requests in a row that the transport gave up on
+FINAL = frozenset({"length", "content_filter", "refusal"})  # asking again would end alike
+_TELL_EVERY = 0.1  # seconds between two words on how far it is
+_QUIET = 0.15  # seconds without an answer to wait for, until it is believed
+_UNJUDGED = Failure(
+    where="score", kind="stopped", message="the run ended before this was judged", retryable=True
+).to_dict()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a run is. `run` is its id, None where it leaves nothing on disk.
+
+    `stage`: "begun", "running", "stopping" (waiting for what is being answered) or "ended".
+    `usage`, `cost_usd` and `seconds` are of this session alone, `earlier` samples were done before.
+    """
+
+    run: str | None
+    stage: str
+    done: int
+    total: int
+    earlier: int
+    failed: int
+    usage: Usage
+    cost_usd: float | None
+    seconds: float
+
+
+@dataclass(slots=True)
+class _Item:
+    """A sample on its way: a prediction for each reply wanted, None where it is to be asked."""
+
+    place: int
+    sample: Sample
+    prompt: Prompt
+    told: list[Prediction | None]
+    keys: list[bytes | None]
+    cached: int = 0
+
+    @property
+    def missing(self) -> list[int]:
+        return [i for i, p in enumerate(self.told) if p is None]
+
+    @property
+    def predictions(self) -> list[Prediction]:
+        return [p for p in self.told if p is not None]
+
+
+@dataclass
+class Work:
+    """What is left of a run, and the doing of it.
+
+    `most_failures`: the run ends when more samples than that have failed. `listener` is told of
+    each sample, `watch` now and then. `rewards`: the model has one that judges replies.
+    """
+
+    samples: Sequence[Sample]
+    model: BaseModel
+    method: BaseEvaluator
+    dataset: BaseDataset
+    store: Store
+    asking: Asking
+    rewards: bool = False
+    most_failures: float | None = None
+    listener: Callable[[int, int], None] | None = None
+    watch: Callable[[Progress], None] | None = None
+    done: int = 0
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _unjudged: list[_Item] = field(default_factory=list)
+    _error: BaseException | None = None
+    _judging: int = 0
+    _gone: int = 0
+    _failed: int = 0
+    _earlier: int = 0
+    _told: float = 0.0
+
+    def __post_init__(self) -> None:
+        size, replies = len(self.samples), self.method.replies
+        self.totals = Totals(size, self.method.measured)
+        self.cached = array("i", [0]) * size
+        self._owed, self._again = bytearray(b"\x01") * size, bytearray(size)
+        self.meter, self._began = Meter(self.model), time.monotonic()
+        self._pack = min(max(1, self.model.can.batch // replies), MOST)
+        ahead = self.asking.most_at_once or AHEAD
+        self._window = 2 if self._pack > 1 else max(1, min(ahead + 1, AHEAD // replies))
+        self._gate = asyncio.Semaphore(self._window)
+
+    def go_on(self, journal: Journal) -> None:
+        """Take over what an earlier session did; what failed in transport is still owed."""
+        for place, replies, cached in journal.replay():
+            self.totals.add(place, self._row(self.samples[place], replies))
+            self.cached[place] = cached
+            self._owed[place] = self._again[place] = any(map(_owes, replies))
+        self.done = self._earlier = len(self.samples) - sum(self._owed)
+        self._failed = self.totals.failed - sum(self._again)
+
+    async def run(self) -> None:
+        """Do what is owed. What ends it early is raised once what was under way is kept."""
+        self._tell("begun")
+        try:
+            async for pack in self._packs():
+                await self._gate.acquire()
+                self._stop_if_failed()
+                task = asyncio.create_task(self._do(pack))
+                self._tasks.add(task)
+                task.add_done_callback(self._ended)
+            for _ in range(self._window):
+                await self._gate.acquire()
+                self._stop_if_failed()
+        except BaseException:
+            await self._settle()
+            raise
+        self._tell("ended")
+
+    async def _packs(self) -> AsyncIterator[list[_Item]]:
+        """What is asked at once. What the cache or an earlier session knows goes in one."""
+        owed = (place for place in range(len(self.samples)) if self._owed[place])
+        size = self._pack if self._pack > 1 else LOOKED_UP
+        while places := list(islice(owed, size)):
+            items = [self._item(place) for place in places]
+            await self._look_up(items)
+            if self._pack > 1:
+                yield items
+                continue
+            if known := [item for item in items if not item.missing]:
+                yield known
+            for item in items:
+                if item.missing:
+                    yield [item]
+
+    def _item(self, place: int) -> _Item:
+        sample = self.samples[place]
+        prompt = self.method.asked(sample)
+        told: list[Prediction | None] = [None] * self.method.replies
+        cached = 0
+        if self._again[place] and isinstance(self.store.journal, Journal):
+            _, replies, cached = self.store.journal.entry(place)
+            told = [None if _unanswered(r) else r.prediction for r in replies]
+        return _Item(place, sample, prompt, told, self.asking.keys(prompt), cached)
+
+    async def _look_up(self, items: Sequence[_Item]) -> None:
+        keys = {key for i in items for key in (i.keys[m] for m in i.missing) if key is not None}
+        if not keys:
+            return
+        kept = await self.store.look_up(list(keys))
+        for item in items:
+            for turn in item.missing:
+                text = kept.get(item.keys[turn] or b"")
+                if text is not None and (found := cache.told(item.sample.id, text)):
+                    item.told[turn] = found
+                    item.cached += 1
+
+    async def _do(self, pack: list[_Item]) -> None:
+        fresh = await self._ask(pack)
+        self._judging += 1
+        try:
+            entries = await self._judged(pack)
+            await self.store.put(entries, fresh, self.meter.spent())
+        except BaseException:
+            self._unjudged += pack
+            raise
+        finally:
+            self._judging -= 1
+        for item, (place, replies, cached) in zip(pack, entries, strict=True):
+            row = self._row(item.sample, replies)
+            self.totals.add(place, row)
+            self.cached[place] = cached
+            self._failed += row.error is not None
+            self.done += 1
+            if self.listener:
+                self.listener(self.done, len(self.samples))
+        if time.monotonic() - self._told >= _TELL_EVERY:
+            self._tell("running")
+        self._give_up(pack)
+
+    async def _ask(self, pack: list[_Item]) -> list[cache.Found]:
+        """Ask for what is missing; the replies that may be kept, with their keys."""
+        wanted = [(item, turn) for item in pack for turn in item.missing]
+        if not wanted:
+            return []
+        told = await self.asking.asked([item.prompt for item, _ in wanted])
+        fresh, gone = [], True
+        for (item, turn), prediction in zip(wanted, told, strict=True):
+            item.told[turn], key = prediction, item.keys[turn]
+            failure = prediction.failure
+            gone = gone and failure is not None and failure.kind in RETRYABLE
+            if key is not None and not failure and (prediction.text or prediction.options):
+                fresh.append((key, prediction))
+        self._gone = self._gone + (1 if len(pack) == 1 else GIVE_UP_AFTER // 2) if gone else 0
+        return fresh
+
+    async def _judged(self, pack: list[_Item]) -> list[Entry]:
+        pairs = [(item.sample, p) for item in pack for p in item.predictions]
+        replies = await judged(pairs, self.method, self.dataset)
+        if self.rewards:
+            prompts = [item.prompt for item in pack for _ in item.told]
+            replies = await rewarded(prompts, replies, self.model)
+        each = iter(replies)
+        return [Entry(item.place, [next(each) for _ in item.told], item.cached) for item in pack]
+
+    def _row(self, sample: Sample, replies: Sequence[Reply]) -> Row:
+        return Row.of(sample, replies, self.method.least)
+
+    def _give_up(self, pack: list[_Item]) -> None:
+        """End a run that brings nothing any more.
+
+        Raises:
+            UserError: more samples failed than may, or the server has gone.
+        """
+        failed = [p.failure for item in pack for p in item.predictions if p.failure]
+        said = failed[-1].message if failed else "see their errors"
+        if self.most_failures is not None and self._failed > self.most_failures:
+            raise UserError(
+                f"{self._failed} of {len(self.samples)} samples failed, more than max_failures; "
+                f"the last: {said}",
+                hint="mend what is wrong, or let max_failures be more",
+            )
+        if self._gone >= GIVE_UP_AFTER:
+            raise UserError(
+                f"the server stopped answering, several samples in a row: {said}",
+                hint="see to it that it runs",
+            )
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._gate.release()
+        if not task.cancelled() and (error := task.exception()) and self._error is None:
+            self._error = error
+
+    def _stop_if_failed(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    async def _settle(self) -> None:
+        """Ending early: start nothing more, wait for what is being answered, and keep it."""
+        end = time.monotonic() + GRACE
+        quiet = time.monotonic() + _QUIET
+        if self._tasks:
+            self._tell("stopping")
+        try:
+            while self._tasks and time.monotonic() < min(end, quiet):
+                self.asking.hold()
+                await asyncio.wait(self._tasks, timeout=0.05, return_when=asyncio.FIRST_COMPLETED)
+                if self._judging or self.asking.waiting():
+                    quiet = time.monotonic() + _QUIET
+        finally:
+            for task in self._tasks:
+                task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        if self._unjudged:
+            entries = [
+                Entry(i.place, [Reply(p, None, _UNJUDGED) for p in i.predictions], i.cached)
+                for i in self._unjudged
+            ]
+            await self.store.put(entries, [], self.meter.spent())
+
+    def _tell(self, stage: str) -> None:
+        self._told = time.monotonic()
+        if self.watch:
+            self.watch(self._progress(stage))
+
+    def _progress(self, stage: str) -> Progress:
+        spent, folder = self.meter.spent(), self.store.folder
+        return Progress(
+            run=folder.id if folder else None,
+            stage=stage,
+            done=self.done,
+            total=len(self.samples),
+            earlier=self._earlier,
+            failed=self._failed,
+            usage=spent.usage,
+            cost_usd=spent.cost_usd,
+            seconds=time.monotonic() - self._began,
+        )
+
+
+def _unanswered(reply: Reply) -> bool:
+    failure = reply.prediction.failure
+    return failure is not None and failure.kind not in FINAL
+
+
+def _owes(reply: Reply) -> bool:
+    """Is there something of a reply to be had by asking, or judging, again?"""
+    where: Any = (reply.error or {}).get("where")
+    return _unanswered(reply) or where == "score" or reply.reward_error is not None

@@ -1,0 +1,1 @@
+"""Checks against real servers, for whoever has one: no test runs them by itself."""

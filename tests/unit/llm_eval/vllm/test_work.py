@@ -1,0 +1,189 @@
+"""What vLLM is asked, and what is made of what it tells; its own outputs are stood in for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from llm_eval.models.hf.asking import Asked, Refused, Sampling
+from llm_eval.models.hf.encoding import Texts
+from llm_eval.models.vllm_likelihood import MOST_NAMED, requests
+from llm_eval.models.vllm_work import Reply, Seeds, Work, weighed
+from llm_eval.records import Failure, Prompt
+
+PIXEL = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6"
+    "kgAAAABJRU5ErkJggg=="
+)
+
+
+def row(**told: float) -> dict[int, Any]:
+    """A place's log-probabilities, by token, the likeliest first."""
+    ids = {int(name[1:]): p for name, p in told.items()}
+    return {
+        t: SimpleNamespace(logprob=p, rank=rank)
+        for rank, (t, p) in enumerate(sorted(ids.items(), key=lambda i: -i[1]), start=1)
+    }
+
+
+def output(last: dict[int, Any], written: int, prompt: Any = None, cached: int = 0) -> Any:
+    """What vLLM tells of a request for one token."""
+    done = SimpleNamespace(token_ids=[written], logprobs=[last])
+    return SimpleNamespace(outputs=[done], prompt_logprobs=prompt, num_cached_tokens=cached)
+
+
+def test_options_that_share_all_but_the_last_token_are_one_request() -> None:
+    """And the log-probability of what they share is told once."""
+    one, shared = requests([1, 2], [[7], [5, 8], [9], [5, 9]])
+    assert one.job().tokens == [1, 2] and one.job().params["logprob_token_ids"] == [7, 9]
+    assert "prompt_logprobs" not in one.job().params
+    assert shared.job().tokens == [1, 2, 5] and shared.job().params["prompt_logprobs"] == 0
+    prompt = Prompt(sample_id="s", text="?", options=("a", "bc", "d", "ef"))
+    found = weighed(
+        prompt,
+        [one, shared],
+        [
+            output(row(t7=-1.0, t9=-2.0), 7),
+            output(row(t8=-0.5, t9=-3.0, t4=-0.1), 4, [None, None, row(t5=-0.25)]),
+        ],
+    )
+    assert [o.logprob for o in found.options] == [-1.0, -0.75, -2.0, -3.25]
+    assert [o.greedy for o in found.options] == [True, False, False, False]
+    assert [o.tokens for o in found.options] == [1, 2, 1, 2]
+    assert (found.text, found.usage.prompt_tokens) == ("bc", 8)
+
+
+def test_a_request_names_as_many_tokens_as_it_may() -> None:
+    """More options are more requests."""
+    made = requests([1], [[t] for t in range(2 * MOST_NAMED + 1)])
+    assert [len(r.last) for r in made] == [MOST_NAMED, MOST_NAMED, 1]
+
+
+def test_what_the_cache_hid_is_asked_again() -> None:
+    """Cached tokens have no log-probabilities: those of the context alone are not missed."""
+    (request,) = requests([1, 2, 3], [[5, 8]])
+    assert not request.overread(output({}, 0, cached=2))
+    assert request.overread(output({}, 0, cached=3))
+    assert request.job(fresh=True).params["skip_reading_prefix_cache"] is True
+
+
+@pytest.mark.parametrize("told", [None, [None], [None, row(t6=-1.0)], [None, row(t5=float("nan"))]])
+def test_what_is_not_of_the_options_tokens_is_a_failure(told: Any) -> None:
+    """Never a number."""
+    (request,) = requests([1], [[5, 8]])
+    prompt = Prompt(sample_id="s", text="?", options=("a",))
+    found = weighed(prompt, [request], [output(row(t8=-1.0), 8, told)])
+    assert found.failure is not None and found.failure.kind == "malformed" and not found.options
+
+
+def test_a_refusal_fails_its_sample() -> None:
+    """With the reason."""
+    prompt = Prompt(sample_id="s", text="?", options=("a",))
+    found = weighed(prompt, requests([1], [[5]]), [Refused("no", "length")])
+    assert found.failure is not None and (found.failure.kind, found.failure.message) == (
+        "length",
+        "no",
+    )
+
+
+def test_seeds_repeat_in_another_run_and_not_in_one() -> None:
+    """By the run's seed and the sample's name, or by the prompt's own seed alone."""
+    asked = [Prompt(sample_id=i, text="?") for i in "aab"]
+    first = Seeds(3).of(asked)
+    assert first == Seeds(3).of(asked) and len(set(first)) == 3
+    split = Seeds(3)
+    assert [*split.of(asked[:1]), *split.of(asked[1:])] == first
+    assert Seeds(4).of(asked) != first
+    own = [Prompt(sample_id=i, text="?", params={"seed": 5}) for i in "ab"]
+    assert Seeds(3).of(own[:1]) == Seeds(None).of(own[1:])
+    assert Seeds(None).of(asked) != Seeds(None).of(asked)
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Work:
+    """Over a tiny tokenizer with a chat template."""
+    pytest.importorskip("transformers")
+    from tests.fakes.tiny_lm import CHAT_TEMPLATE, make_tokenizer
+
+    tokenizer = make_tokenizer(512, begins=True)
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return Work(
+        texts=Texts(
+            tokenizer, chat=True, system_message="Look.", template_arguments={"deep": True}
+        ),
+        asked=Asked(sampling=Sampling(), max_tokens=16),
+        sampling={"min_p": 0.1},
+        max_length=64,
+        vocabulary=512,
+        eyes=True,
+    )
+
+
+def test_images_go_as_pixels_in_a_conversation(work: Work) -> None:
+    """Before the text, where they are the prompt's; in their place, where they are in messages."""
+    pytest.importorskip("PIL")
+    said = {
+        "role": "user",
+        "content": [
+            {"type": "text", "text": "one"},
+            {"type": "image_url", "image_url": {"url": PIXEL}},
+            {"type": "text", "text": "two"},
+        ],
+    }
+    asked = [
+        Prompt(sample_id="a", text="what?", images=(PIXEL,), params={"max_tokens": 3}),
+        Prompt(sample_id="b", text="", messages=(said,)),
+        Prompt(sample_id="c", text="what?", images=("no/such.png",)),
+    ]
+    first, second, lost = work.replies(asked, [None, 4, None])
+    assert isinstance(first, Reply) and isinstance(second, Reply)
+    system, user = first.job.conversation
+    assert system == {"role": "system", "content": "Look."}
+    image, text = user["content"]
+    assert image["type"] == "image_pil" and image["image_pil"].size == (1, 1)
+    assert text == {"type": "text", "text": "what?"}
+    kinds = [part["type"] for part in second.job.conversation[1]["content"]]
+    assert kinds == ["text", "image_pil", "text"]
+    assert first.job.params["max_tokens"] == 3 and first.job.template_arguments == {"deep": True}
+    assert second.job.params["seed"] == 4 and second.job.params["min_p"] == 0.1
+    assert isinstance(lost, Failure) and "no/such.png" in lost.message
+
+
+def test_a_model_without_eyes_says_so(work: Work) -> None:
+    """It costs the sample with the image."""
+    blind = Work(**{**vars(work), "eyes": False})
+    (lost,) = blind.replies([Prompt(sample_id="a", text="?", images=(PIXEL,))], [None])
+    assert isinstance(lost, Failure) and "no images" in lost.message
+    seen = Prompt(sample_id="a", text="?", images=(PIXEL,), options=("A",))
+    (unweighed,) = work.weighings([seen])
+    assert isinstance(unweighed, Failure)
+
+
+def test_a_choice_may_be_written_to_its_end(work: Work) -> None:
+    """In whatever tokens: a letter of Korean is three bytes, and a token may be one."""
+    asked = Prompt(sample_id="a", text="?", params={"choice": ["가", "나다라마바"]})
+    (reply,) = work.replies([asked], [None])
+    assert isinstance(reply, Reply)
+    assert reply.job.params["max_tokens"] == 16
+    assert reply.job.params["structured_outputs"] == {"choice": ["가", "나다라마바"]}
+
+
+def test_a_reply_that_is_none_of_the_choice_is_a_failure(work: Work) -> None:
+    """As one that was cut."""
+    asked = Prompt(sample_id="a", text="?", params={"choice": ["가", "나"]})
+    (reply,) = work.replies([asked], [None])
+    assert isinstance(reply, Reply)
+    done = SimpleNamespace(
+        token_ids=[1], finish_reason="length", text="", logprobs=None, cumulative_logprob=None
+    )
+    told = work.told(asked, reply, SimpleNamespace(prompt_token_ids=[1, 2], outputs=[done]))
+    assert told.failure is not None and told.failure.kind == "malformed"
+
+
+def test_lengths_are_named(work: Work) -> None:
+    """Of the prompt and of the model; vLLM would refuse the whole call."""
+    (over,) = work.replies([Prompt(sample_id="a", text="x" * 200)], [None])
+    assert isinstance(over, Failure) and over.kind == "length" and "64" in over.message
