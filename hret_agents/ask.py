@@ -105,7 +105,7 @@ class Asker:
             UserError: it could not be asked, or the budget has no room for it.
         """
         messages = [{key: _text(value) for key, value in m.items()} for m in messages]
-        path = kept_at(self.model, messages, deciding(self._params))
+        path = kept_at(self.model, messages, deciding(self.model, self._params))
         record = _kept(path)
         if record is None or (_cut_by_us(record) and not self._budget):
             record = run_sync(self._asked(messages))

@@ -119,14 +119,27 @@ def reply_limit(params: Mapping[str, Any]) -> int | None:
     return found[0] if found else None
 
 
-def deciding(params: Mapping[str, Any]) -> str:
-    """The parameters of a backend that a reply depends on, as one text; "" for none.
+def deciding(model: str, params: Mapping[str, Any]) -> str:
+    """What a backend's replies depend on besides the name that was given, as one text: some of its
+    parameters, and the files of a model in a folder. "" for nothing, and for what is no backend.
 
-    >>> deciding({"dtype": "bfloat16", "device": "cuda", "batch_size": 8})
+    >>> deciding("huggingface:org/name", {"dtype": "bfloat16", "device": "cuda", "batch_size": 8})
     '{"dtype": "bfloat16"}'
     """
+    if backend_of(model) is None:
+        return ""
     kept = {name: params[name] for name in sorted(params) if name not in _NO_MATTER}
+    if files := weights(model):
+        kept["files"] = files
     return json.dumps(kept, ensure_ascii=False, sort_keys=True, default=str) if kept else ""
+
+
+def weights(model: str) -> str | None:
+    """A hash of the files of a model that runs in this process from a folder; None for others."""
+    from llm_eval.models.hf.identity import of_files
+
+    name, path = backend_of(model) or ("", "")
+    return of_files(path) if name in _TEMPLATED and path else None
 
 
 def checked_params(job: PortJob) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from hret_agents.backends import weights
 from hret_agents.job import PortJob, PortResult
 from hret_agents.source import SAMPLE, is_local
 from llm_eval import prompts, settings
@@ -110,11 +111,16 @@ def _inputs(job: PortJob) -> Inputs:
             "source": _local(job) if is_local(job.dataset) else "hub",
             "files": _digest(named),
             "locked": locked,
+            "weights": " ".join(filter(None, map(weights, _asked(job)))),
             "prompt": "".join(map(prompts.version, ("translate.j2", "module.j2", "plan.j2"))),
             "code": _code(),
         }
     except OSError as e:  # a file that is not there: the port itself will say it
         return {"missing": str(e)}
+
+
+def _asked(job: PortJob) -> list[str]:
+    return [m for m in (job.model, job.module_model, job.plan_model) if m]
 
 
 def _local(job: PortJob) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hret_agents.ask import may_ask, models_asked
-from hret_agents.backends import backend_of, checked_params, deciding
+from hret_agents.backends import checked_params, deciding
 from hret_agents.estimate import Estimate, estimate
 from hret_agents.finished import begin, note, recall
 from hret_agents.job import Listener, PortJob, PortResult, Stage, silent
@@ -142,7 +142,7 @@ def dry_run(job: PortJob, listener: Listener = silent) -> DryRun:
         plan.target_lang,
         plan.register,
         plan.style,
-        deciding(job.model_params) if backend_of(model) else "",
+        deciding(model, job.model_params),
     )
     path = settings.home() / "memory.sqlite"
     with Memory(path) if path.is_file() else nullcontext() as memory:

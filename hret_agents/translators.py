@@ -99,7 +99,7 @@ def translator_of(job: PortJob, choice: Choice, plan: Plan) -> Translator:
         plan.register,
         plan.style,
         budget=budget,
-        params=deciding(params),
+        params=deciding(choice.model, params),
         reply_tokens=reply_limit(params),
     )
     return BatchTranslator(chat, BatchStore(settings.home() / BATCHES)) if job.batch else chat
