@@ -9,7 +9,7 @@ WORKERS ?= 2
 INSTALL = PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -q
 
 TOOLS := pytest pytest-timeout pytest-xdist
-BESIDES := tests/e2e/test_publish.py tests/unit/hret_agents/test_batch.py tests/unit/fakes/test_hub.py
+BESIDES := tests/e2e/test_publish.py tests/unit/hret_agents/test_batch.py tests/unit/hret_agents/test_batch_resumed.py
 VLLM := .venv-vllm/bin/python
 LITELLM := .venv-litellm/bin/python
 

@@ -30,6 +30,7 @@ Kind = Literal[
     "content_filter",
     "refusal",
     "length",
+    "memory",
 ]
 RETRYABLE: frozenset[str] = frozenset({"rate_limit", "server", "timeout", "connection"})
 

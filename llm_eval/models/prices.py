@@ -43,8 +43,13 @@ class Price:
 
 
 def price_of(model: str) -> Price | None:
-    """The price of a model (`openai:NAME` or NAME); None where it is unknown."""
-    return _prices().get(model.removeprefix("openai:"))
+    """The price of a model (NAME, `openai:NAME`, `litellm:openai/NAME`); None where it is unknown.
+
+    Another provider's model is listed with its provider: `anthropic/NAME`.
+    """
+    name = model.removeprefix("openai:").removeprefix("litellm:")
+    known = _prices()
+    return known.get(name) or known.get(name.removeprefix("openai/"))
 
 
 def rates_of(model: str) -> Mapping[str, float]:

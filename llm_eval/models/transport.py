@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import os
-import random
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from llm_eval.errors import AuthError, BackendError, Kind, UserError
 from llm_eval.models.limiter import Limiter, shared_limiter
 from llm_eval.models.pace import reset_after
+from llm_eval.models.retry import retried, retry_after
 from llm_eval.records import Usage
 from llm_eval.secret import Secret, secret
 
@@ -92,7 +91,6 @@ class Transport:
     usage: Usage = Usage()
     answering: set[asyncio.Task[Any]] = field(default_factory=set, repr=False)
     _session: aiohttp.ClientSession | None = field(default=None, repr=False)
-    _dice: random.Random = field(default_factory=random.Random, repr=False)
 
     async def post(
         self,
@@ -107,22 +105,15 @@ class Transport:
         `lost` is told of every attempt that broke off without saying what it cost.
         """
         body = json.dumps(payload, ensure_ascii=False).encode()
-        attempt, seen = 0, self.limiter.successes
-        while True:
-            try:
-                reply = await self._once("POST", path, body)
-                self.usage += Usage.of(reply)
-                return reply
-            except BackendError as e:
-                if lost is not None and e.sent:
-                    await lost()
-                through = self.limiter.successes
-                waiting = e.kind == "rate_limit" and through > seen
-                if not e.retryable or (attempt == self.endpoint.max_retries and not waiting):
-                    raise
-                wait = self.endpoint.backoff * 2**attempt * self._dice.uniform(0.5, 1.0)
-                attempt, seen = attempt + (not waiting), through
-                await asyncio.sleep(e.retry_after or wait)
+        reply = await retried(
+            lambda: self._once("POST", path, body),
+            self.limiter,
+            max_retries=self.endpoint.max_retries,
+            backoff=self.endpoint.backoff,
+            lost=lost,
+        )
+        self.usage += Usage.of(reply)
+        return reply
 
     async def check(self, model: str | None = None) -> None:
         """Ask, before anything is paid, whether the endpoint answers and takes the key.
@@ -180,7 +171,7 @@ class Transport:
             finally:
                 self.answering.discard(task)
             if status == 429:
-                limiter.refused(started=started, retry_after=_retry_after(headers))
+                limiter.refused(started=started, retry_after=retry_after(headers))
                 raise self.refusal(status, headers, raw)
             read = self._read(status, headers, raw)
             if body is not None:
@@ -242,11 +233,11 @@ class Transport:
         if status == 404 or code in NO_MODEL:
             return UserError(message, hint="check --model and --api-base")
         if status == 429:
-            wait = _retry_after(headers)
+            wait = retry_after(headers)
             return BackendError(message, kind="rate_limit", status=status, retry_after=wait)
         if status >= 500 or status in (408, 424):  # 424: TGI's, of a failed generation
             return BackendError(
-                message, kind="server", status=status, retry_after=_retry_after(headers)
+                message, kind="server", status=status, retry_after=retry_after(headers)
             )
         kind: Kind = "content_filter" if code == "content_filter" else "bad_request"
         if code in TOO_LONG or _OVER.search(said):
@@ -332,14 +323,3 @@ def _status_in(error: Any) -> int:
     """The status that an error has which came under the status of a good reply."""
     code = error.get("code") if isinstance(error, dict) else None
     return code if isinstance(code, int) and 400 <= code < 600 else 500
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds a server asks to wait; its date form is rare and read as unknown."""
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            wait = float(headers[name]) * unit
-            return wait if 0 <= wait < math.inf else None
-        except (KeyError, ValueError):
-            continue
-    return None
