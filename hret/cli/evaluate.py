@@ -125,6 +125,9 @@ def command(
             typer.echo(line)
         if note := result.info.get("note"):
             typer.echo(f"note: {note}", err=True)
+        if cached := result.info.get("cached"):
+            again = "kept from earlier runs; --no-cache asks anew"
+            typer.echo(f"{cached:,} of the replies were {again}", err=True)
         if output is not None:
             typer.echo(f"written to {output}")
     if failed := result.metrics["failed"]:

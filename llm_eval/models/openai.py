@@ -118,6 +118,7 @@ class OpenAIModel(BaseModel):
         self.model, self.endpoint, self.params = chosen, endpoint, params
         self.system_message, self.extra = system_message, dict(extra_body or {})
         self._own = _sent(endpoint, params) | self.extra
+        self._served: dict[str, str] = {}
         self.transport = Transport(
             endpoint_of(
                 api_base=api_base,
@@ -147,9 +148,14 @@ class OpenAIModel(BaseModel):
 
     @property
     def about(self) -> Mapping[str, Any]:
-        """Model, address, endpoint and what goes into each request; no key and no headers."""
+        """Model, address, endpoint and what goes into each request; no key and no headers.
+
+        `served` is what stands behind the model's name, where the server says it, as vLLM does: the
+        same name for other weights is another model.
+        """
         return {
             "model": self.model,
+            **({"served": self._served} if self._served else {}),
             "api_base": re.sub(r"[?#].*", "", self.transport.endpoint.base_url),
             "endpoint": self.endpoint,
             "system_message": self.system_message,
@@ -162,7 +168,8 @@ class OpenAIModel(BaseModel):
 
     async def check(self) -> None:
         """Does the endpoint answer, and take the key?"""
-        await self.transport.check(self.model)
+        entry = await self.transport.check(self.model)
+        self._served = {k: str(entry[k]) for k in ("root", "parent") if entry.get(k)}
 
     async def probe(self) -> None:
         """Are the log-probabilities of a prompt real? Two short requests, once.

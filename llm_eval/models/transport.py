@@ -115,14 +115,16 @@ class Transport:
         self.usage += Usage.of(reply)
         return reply
 
-    async def check(self, model: str | None = None) -> None:
+    async def check(self, model: str | None = None) -> Mapping[str, Any]:
         """Ask, before anything is paid, whether the endpoint answers and takes the key.
 
-        A server without a model list passes; one whose list lacks `model` does too, for lists are
-        often partial: the first request will tell.
+        Returns the entry of `model` in the server's list. A server without a list passes; one whose
+        list lacks `model` does too, for lists are often partial: the first request will tell.
         """
         try:
-            await self._once("GET", "/models", None)
+            listed = (await self._once("GET", "/models", None)).get("data")
+            entries = [e for e in listed if isinstance(e, dict)] if isinstance(listed, list) else []
+            return next((e for e in entries if e.get("id") == model), {})
         except BackendError as e:
             if e.kind in ("connection", "timeout"):
                 raise UserError(
@@ -131,7 +133,8 @@ class Transport:
         except AuthError:
             raise
         except UserError:
-            return
+            pass
+        return {}
 
     async def close(self) -> None:
         """Close the connections."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.conftest import ROOT, Cli
 
 READMES = ("README.md", "README.ko.md")
-GUIDES = ("modules", "review", "publishing", "agent")
+GUIDES = ("models", "evaluation", "modules", "review", "publishing", "agent")
 PAIRS = (READMES, *((f"docs/{n}.md", f"docs/{n}.ko.md") for n in (*GUIDES, "checks")))
 PAGES = (*(page for pair in PAIRS for page in pair), "CONTRIBUTING.md", "docs/architecture.md")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -6,6 +6,8 @@ import doctest
 import importlib
 import pkgutil
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,10 +32,11 @@ from tests.fakes.hub import HubServer
 
 GROUPS = {"memory": ("stats", "export", "import", "gc"), "review": ("open", "export", "import")}
 COMMANDS = (
-    *(("port",), ("eval",), ("push",)),
+    *(("port",), ("eval",), ("push",), ("serve",)),
     *((group, name) for group, names in GROUPS.items() for name in names),
 )
-FOREIGN = ("--max-num-seqs",)  # vLLM's
+VLLMS = ("--max-num-seqs", "--data-parallel-size", "--runner")
+LM_EVALS = ("--tasks", "--model_args")
 MODULES = [
     name
     for package in (hret, hret_agents, llm_eval)
@@ -75,7 +78,7 @@ def test_the_python_of_a_readme_runs(page: str, hub: HubServer, cli: Cli, work: 
 def test_every_flag_of_a_page_exists(page: str, flags: dict[str, set[str]]) -> None:
     """A flag that a page names exists; all of the port's stand in the README."""
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z_-]*[a-z]", text_of(page)))
-    assert named <= set().union(*flags.values(), {"--output_file"}, FOREIGN)
+    assert named <= set().union(*flags.values(), VLLMS, LM_EVALS)
     if page in READMES:
         assert flags["port"] - {"--help", "--dataset"} <= named
 
@@ -91,6 +94,10 @@ def flags() -> dict[str, set[str]]:
     for command in COMMANDS:
         said = CliRunner().invoke(app, [*command, "--help"]).output
         found[" ".join(command)] = set(re.findall(r"--[a-z][a-z-]*[a-z]", said))
+    said = subprocess.run(
+        [sys.executable, ROOT / "llm_eval/evaluator.py", "--help"], capture_output=True, text=True
+    ).stdout
+    found["evaluator.py"] = set(re.findall(r"--[a-z][a-z_]*[a-z]", said))
     return found
 
 

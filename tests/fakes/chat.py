@@ -109,6 +109,8 @@ class ChatServer:
         """The tokens that top_logprobs chooses from, besides the one in the reply."""
         self.batches = Batches(self._batched, self._answered)
         """The files and batches; see `chat_batch`."""
+        self.root: str | None = None
+        """What the model list says that its models were loaded from, as vLLM does."""
         self.rules: list[Rule] = []
         """What is refused beyond what OpenAI refuses; see `chat_rules`."""
         self.bends: list[Bend] = []
@@ -253,7 +255,7 @@ class ChatServer:
             rule(record.path, record.body)
         match method, record.path:
             case "GET", "/v1/models":
-                return protocol.models_reply(self.models), False
+                return protocol.models_reply(self.models, self.root), False
             case "POST", "/v1/chat/completions":
                 ask = protocol.chat_ask(record.body, structured=self.structured)
                 return await self._work(ask, record, chat=True)

@@ -167,8 +167,9 @@ def _whole(body: Body, key: str, *, low: int = 0, high: int | None = None) -> in
 # -- replies ---------------------------------------------------------------------------------------
 
 
-def models_reply(names: Sequence[str]) -> Body:
-    data = [{"id": n, "object": "model", "created": 0, "owned_by": "tests"} for n in names]
+def models_reply(names: Sequence[str], root: str | None = None) -> Body:
+    more = {"root": root} if root else {}
+    data = [{"id": n, "object": "model", "created": 0, "owned_by": "tests", **more} for n in names]
     return {"object": "list", "data": data}
 
 

@@ -464,6 +464,14 @@ def test_a_cache_that_cannot_be_read_is_told() -> None:
     assert run(Telling(temperature=0), cache=False).metrics["n"] == SIZE
 
 
+def test_other_weights_under_the_same_name_are_asked(chat: ChatServer) -> None:
+    """A server that says what it serves is believed: the next checkpoint is another model."""
+    chat.models, cached = ["m"], []
+    for chat.root in ("/ckpt-100", "/ckpt-200", "/ckpt-100"):
+        cached.append(run(OpenAIModel("m", api_base=chat.url, temperature=0)).info["cached"])
+    assert cached == [0, 0, SIZE]
+
+
 # --- constrained, images, judges and rewards ---------------------------------------------------
 
 
