@@ -227,7 +227,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="evaluator.py", description="Evaluate a model on a dataset.", allow_abbrev=False
     )
     parser.add_argument(
-        "--model", required=True, help="a backend: openai, huggingface, oracle, random, first"
+        "--model", required=True, help="a backend, or BACKEND:MODEL, as huggingface:PATH"
     )
     parser.add_argument("--dataset", required=True, help="a name, a slug, or a path to a module")
     parser.add_argument("--subset", nargs="*", help="one subset or several (default: all)")

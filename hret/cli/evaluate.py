@@ -14,7 +14,12 @@ HELP = "Evaluate a model on a port, a registered dataset, or a module file."
 
 
 def command(
-    model: Annotated[str, typer.Option(help="A backend: openai, oracle, random, first.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="A backend, or BACKEND:MODEL, as huggingface:PATH, vllm:PATH, openai:NAME."
+        ),
+    ],
     dataset: Annotated[
         str, typer.Option(help="A slug, an original name, a pushed repo, or a .py file.")
     ],
@@ -28,7 +33,9 @@ def command(
     split: Annotated[str | None, typer.Option(help="Default: test, else the first.")] = None,
     evaluation_method: Annotated[
         str | None,
-        typer.Option(help="string_match, code or dataset. Default: the dataset's own."),
+        typer.Option(
+            help="string_match, log_likelihood, code or dataset. Default: the dataset's own."
+        ),
     ] = None,
     api_base: Annotated[
         str | None, typer.Option(help="Address of an OpenAI-compatible server.")

@@ -106,6 +106,7 @@ class LiteLLMModel(BaseModel):
             max_retries=given.max_retries if max_retries is None else max_retries,
         )
         self._usage, self._images = Usage(), False
+        self.answering: set[asyncio.Task[Any]] = set()  # whose request is at the provider
         self._litellm: Any = None
         self._place: int | None = None
         self._provider: Provider | None = None
@@ -219,7 +220,9 @@ class LiteLLMModel(BaseModel):
         """One attempt, as a dict in OpenAI's shape."""
         limiter = self.limiter
         async with limiter.slot(entered):
-            started = limiter.now()
+            started, task = limiter.now(), asyncio.current_task()
+            assert task is not None
+            self.answering.add(task)
             try:
                 asked = _copied({**request, **self._asked_as()})
                 reply = await self._litellm.acompletion(**asked)
@@ -230,6 +233,8 @@ class LiteLLMModel(BaseModel):
                 elif isinstance(error, BackendError) and error.kind == "timeout":
                     limiter.pushed_back(started=started)
                 raise error from None
+            finally:
+                self.answering.discard(task)
             body: dict[str, Any] = reply.model_dump(warnings=False)
             used = Usage.of(body)
             self._usage += used

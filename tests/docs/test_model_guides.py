@@ -153,7 +153,7 @@ def test_the_commands_of_models(
         status = run(line, here, monkeypatch)
         said[line] = capsys.readouterr()
         assert status == int("hret port" in line), (line, said[line])
-    assert len(said) == 7
+    assert len(said) == 8
     *_, server, port = (out for line, (out, _) in said.items() if "eval" not in line)
     assert "likelihoods (echo)                     yes" in server
     assert "0 of 1 passed, 1 failed" in port
