@@ -87,6 +87,7 @@ def command(
     import logging
 
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # long prompts are named as failures
     from hret.cli.evaluate_progress import EvaluationProgress
     from llm_eval.evaluator import Evaluator, json_of, share_of, writable
 

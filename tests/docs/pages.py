@@ -18,6 +18,7 @@ PAIRS = (READMES, *((f"docs/{n}.md", f"docs/{n}.ko.md") for n in (*GUIDES, "chec
 PAGES = (*(page for pair in PAIRS for page in pair), "CONTRIBUTING.md", "docs/architecture.md")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ME = "tester"  # the fake Hub's user
+EXTRAS = ("vllm", "litellm")  # backends whose libraries are in environments of their own
 
 
 def text_of(page: str) -> str:
@@ -41,9 +42,26 @@ def lines(page: str) -> list[str]:
 
 
 def commands(page: str) -> list[list[str]]:
-    """The commands of `hret` and of our scripts, split into words."""
+    """The commands of `hret` and of our scripts that end by themselves, split into words; not those
+    that need an extra (`kind_of`)."""
     ours = [line for line in lines(page) if line.startswith(("hret ", "python "))]
-    return [shlex.split(line, comments=True) for line in ours]
+    return [shlex.split(line, comments=True) for line in ours if kind_of(line) == "ours"]
+
+
+def kind_of(line: str) -> str:
+    """Who runs a line: "ours", "serve", "extra NAME", or the program of others that it calls."""
+    words = [w for w in shlex.split(line, comments=True) if not w.startswith("HRET_SERVE_KEY=")]
+    if not words or words[0] not in ("hret", "python"):
+        return words[0] if words else ""
+    backend = words[words.index("--model") + 1].partition(":")[0] if "--model" in words else ""
+    if backend in EXTRAS:
+        return f"extra {backend}"
+    return "serve" if words[1] == "serve" else "ours"
+
+
+def of_kind(page: str, kind: str) -> list[str]:
+    """The lines of a page that one runs, in their order."""
+    return [line for line in lines(page) if kind_of(line) == kind]
 
 
 def shape_of(code: str) -> str:

@@ -31,28 +31,20 @@ from llm_eval.models.litellm import LiteLLMModel
 from llm_eval.models.served_asks import COMPLETIONS
 from llm_eval.models.vllm import VLLMModel
 from tests.conftest import ROOT
-from tests.docs.pages import blocks, lines
+from tests.docs.pages import EXTRAS, READMES, blocks, kind_of, lines, of_kind
 from tests.fakes.chat import ChatServer
 from tests.fakes.reward import RewardServer
-from tests.fakes.tiny_lm import make
 from tests.live.check_server import main as check_server
 
 MODELS_PAGES = ("docs/models.md", "docs/models.ko.md")
 EVALUATION_PAGES = ("docs/evaluation.md", "docs/evaluation.ko.md")
-EXTRAS = ("vllm", "litellm")
 THEIRS = {"vllm": "vLLM's own server", "lm_eval": "lm-evaluation-harness"}
 OF_VLLM = {"tensor_parallel_size", "gpu_memory_utilization", "min_p"}
 """What the pages pass on to vLLM; where it is installed its own names are asked."""
+ENGLISH = (MODELS_PAGES[0], EVALUATION_PAGES[0], READMES[0])
+REFUSED = openai.AuthenticationError
 SAMPLE = 36
 QUIZ = [{"question": "How many are left?", "choices": ["one", "two"], "answer": 1}]
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny chat model, in place of every other."""
-    for package in ("torch", "transformers", "PIL"):
-        pytest.importorskip(package, reason=f"{package} is not installed: the extra 'hf' brings it")
-    return make(tmp_path_factory.mktemp("small"), chat=True, context=1024)
 
 
 @pytest.fixture
@@ -99,23 +91,6 @@ def replaced(text: str, names: Mapping[str, str]) -> str:
     for name, other in names.items():
         text = text.replace(name, other)
     return text
-
-
-def kind_of(line: str) -> str:
-    """Who runs a line: "pip", "serve", one of THEIRS, an extra that it needs, or "ours"."""
-    words = [w for w in shlex.split(line, comments=True) if not w.startswith("HRET_SERVE_KEY=")]
-    if words[0] in THEIRS or words[0] == "pip":
-        return words[0]
-    assert words[0] in ("hret", "python"), line
-    backend = words[words.index("--model") + 1].partition(":")[0] if "--model" in words else ""
-    if backend in EXTRAS:
-        return f"extra {backend}"
-    return "serve" if words[1] == "serve" else "ours"
-
-
-def of_kind(page: str, kind: str) -> list[str]:
-    """The lines of a page that one runs, in their order."""
-    return [line for line in lines(page) if kind_of(line) == kind]
 
 
 def run(line: str, names: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> int:
@@ -183,13 +158,14 @@ def test_the_commands_of_evaluation(
 
 
 @pytest.mark.parametrize(
-    "line", [x for p in (MODELS_PAGES[0], EVALUATION_PAGES[0]) for x in of_kind(p, "serve")]
+    "line", [x for page in ENGLISH for x in of_kind(page, "serve")], ids=lambda x: f"{len(x)}"
 )
 def test_serving(
     line: str, small: Path, environment: dict[str, str], work: Path, request: Any
 ) -> None:
     """It loads, listens, answers whoever brings the key if there is one, and ends at Ctrl-C."""
-    words = shlex.split(replaced(line, {"Qwen/Qwen3-0.6B": str(small)}))
+    names = {"Qwen/Qwen3-0.6B": str(small), ":PATH": f":{small}"}
+    words = shlex.split(replaced(line, names), comments=True)
     keys = dict(w.split("=") for w in words if w.startswith("HRET_SERVE_KEY="))
     command = [sys.executable, "-m", *words[len(keys) :], "--port", "0"]
     process = subprocess.Popen(
@@ -205,9 +181,8 @@ def test_serving(
         )
     assert told.choices[0].text.startswith("물은")
     if keys:
-        with openai.OpenAI(base_url=url, api_key="x") as other:
-            with pytest.raises(openai.AuthenticationError):
-                other.models.list()
+        with openai.OpenAI(base_url=url, api_key="x") as other, pytest.raises(REFUSED):
+            other.models.list()
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 0
 
@@ -231,8 +206,8 @@ def test_the_commands_of_an_extra(
     """Where it is not installed, a sentence names it, and no flag is wrong before that."""
     if find_spec(extra):
         pytest.skip(f"{extra} is installed: tests/{extra} run it")
-    found = [x for p in (MODELS_PAGES, EVALUATION_PAGES) for x in of_kind(p[0], f"extra {extra}")]
-    assert len(found) >= 2
+    found = [x for page in ENGLISH for x in of_kind(page, f"extra {extra}")]
+    assert len(found) >= 3
     for line in found:
         assert run(line, {}, monkeypatch) == 2
         assert f"model '{extra}' needs the extra '{extra}'" in capsys.readouterr().err

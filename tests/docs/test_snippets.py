@@ -56,10 +56,16 @@ def _yaml(mark: str) -> str:
 
 
 def test_every_command_works_as_printed(
-    env: dict[str, str], chat: ChatServer, cli: Cli, work: Path, environment: dict[str, str]
+    env: dict[str, str],
+    chat: ChatServer,
+    cli: Cli,
+    work: Path,
+    environment: dict[str, str],
+    small: Path,
 ) -> None:
     """Every line of every block, in order. Each port begins as on a new machine; the commands of
-    the memory find in it what the last port left."""
+    the memory find in it what the last port left. Servers and what needs an extra are run by
+    test_model_guides.py."""
     home = Path(environment["HRET_HOME"])
     assert cli("port", "--dataset", "sample").returncode == 0
     done = []
@@ -68,6 +74,7 @@ def test_every_command_works_as_printed(
             shutil.rmtree(home / "finished", ignore_errors=True)
             for file in home.glob("memory.sqlite*"):
                 file.unlink()
+        words = [word.replace(":PATH", f":{small}") for word in words]
         ran([chat.url if "localhost:8000" in word else word for word in words], cli, env, work)
         done.append(words[1])
     assert done.count("port") >= 9
