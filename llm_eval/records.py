@@ -112,7 +112,8 @@ class Prompt:
     own parameters, for this prompt alone: "max_tokens", "temperature", "top_p", "top_k", "seed",
     "stop" (a list of texts), "logprobs" (most likely tokens to tell at each place; 0: the token
     itself), "choice" (the reply is one of these texts), "response_format" (OpenAI's). A backend
-    that cannot do what one asks answers with a failure, and never without it.
+    that cannot do what one asks answers with a failure, and never without it. `turn` counts the
+    replies to a sample: what is drawn by a seed is drawn anew at each, and alike in every run.
     """
 
     sample_id: str
@@ -123,6 +124,7 @@ class Prompt:
     messages: tuple[Mapping[str, Any], ...] = ()
     token_ids: tuple[int, ...] = ()
     params: Mapping[str, Any] = field(default_factory=dict)
+    turn: int = 0
 
     @classmethod
     def of(cls, sample: Sample) -> Prompt:
