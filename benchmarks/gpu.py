@@ -79,8 +79,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--peer",
-        default=os.environ.get("HRET_LM_EVAL"),
-        help="the Python of an environment with lm-eval[hf] (HRET_LM_EVAL)",
+        default=os.environ.get("HRET_LM_EVAL_PYTHON"),
+        help="the Python of an environment with lm-eval[hf] (HRET_LM_EVAL_PYTHON)",
     )
     parser.add_argument("--rounds", type=int, default=3, help="times that each side is asked")
     parser.add_argument("--only", default="", help="a part of the case's name")
@@ -93,7 +93,7 @@ def main() -> int:
         say("there is no GPU that torch can use: nothing measured (--dry-run tries the script)")
         return 0
     if not options.peer:
-        raise SystemExit("name the peer's Python by --peer or HRET_LM_EVAL (--help says how)")
+        raise SystemExit("name the peer's Python: --peer, or HRET_LM_EVAL_PYTHON")
     setting = DRY if options.dry_run else GPU
     say(f"{machine()}; {_name(setting.device)}, {setting.dtype}")
     with tempfile.TemporaryDirectory(prefix="hret-bench-") as folder:

@@ -4,7 +4,7 @@
     python -m benchmarks.likelihood --peer PEER/bin/python
 
 One random Llama of 6 layers, hidden 256 and 64k vocabulary, fp32, two threads; the same samples
-on both sides, in turns. The peer's best of batch 1, 8 and 32 counts. HRET_LM_EVAL names the
+on both sides, in turns. The peer's best of batch 1, 8 and 32 counts. HRET_LM_EVAL_PYTHON names the
 peer's Python too.
 """
 
@@ -151,8 +151,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--peer",
-        default=os.environ.get("HRET_LM_EVAL"),
-        help="the Python of an environment with lm-eval[hf] (HRET_LM_EVAL)",
+        default=os.environ.get("HRET_LM_EVAL_PYTHON"),
+        help="the Python of an environment with lm-eval[hf] (HRET_LM_EVAL_PYTHON)",
     )
     parser.add_argument("--scale", type=float, default=1.0, help="share of the samples")
     parser.add_argument("--rounds", type=int, default=3, help="times that each side is asked")
@@ -162,7 +162,7 @@ def main() -> int:
     if options.child:
         return against_lm_eval.child(Ours())
     if not options.peer:
-        raise SystemExit("name the peer's Python by --peer or HRET_LM_EVAL (--help says how)")
+        raise SystemExit("name the peer's Python: --peer, or HRET_LM_EVAL_PYTHON")
     say(machine())
     good = True
     with (

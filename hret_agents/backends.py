@@ -11,6 +11,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hret_agents.job import PortJob
@@ -35,14 +36,23 @@ _NO_MATTER = frozenset(  # where and how fast a model runs, and what each reques
     "max_retries timeout rpm tpm temperature do_sample".split()
 ) | set(_LIMITS)
 _KEY = re.compile(r"(key|secret|password|[_-]token|authorization)$|^token$", re.IGNORECASE)
-_loaded: dict[str, Served] = {}
+_loaded: dict[str, _Loaded] = {}
 _lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A backend, what it was asked for by, and the `weights` that were there then."""
+
+    served: Served
+    asked: str
+    weights: str | None
 
 
 class Sender(Protocol):
     """What requests go to: a `Transport`, or a backend behind `Served`."""
 
-    async def check(self, model: str | None = None) -> None:
+    async def check(self, model: str | None = None) -> object:
         """Raise a `UserError` if it cannot be used."""
         ...
 
@@ -70,20 +80,26 @@ def served(job: PortJob, model: str) -> Served:
 
 
 def made(job: PortJob, model: str) -> Served:
-    """The one object of a backend; a `UserError` where its name or parameters are wrong."""
+    """The one object of a backend; a `UserError` where its name or parameters are wrong.
+
+    A folder whose files have changed is another model; the one before it goes with its users.
+    """
     from llm_eval.models.served import Served
 
     params = {**_lent(job, model), **job.model_params}
-    key = json.dumps([model, params], sort_keys=True, default=_plain)
+    asked = json.dumps([model, params], sort_keys=True, default=_plain)
+    files = weights(model)
+    key = f"{asked} {files}"
     with _lock:
         if key not in _loaded:
             found = backend_of(model)
             assert found is not None
             name, rest = found
-            _loaded[key] = Served(
-                load_model(name, **({"model_name": rest} if rest else {}), **params)
-            )
-        return _loaded[key]
+            one = Served(load_model(name, **({"model_name": rest} if rest else {}), **params))
+            for old in [k for k, v in _loaded.items() if v.asked == asked and not v.served.users]:
+                del _loaded[old]
+            _loaded[key] = _Loaded(one, asked, files)
+        return _loaded[key].served
 
 
 async def checked(sender: Sender, model: str) -> None:
@@ -95,6 +111,8 @@ async def checked(sender: Sender, model: str) -> None:
     from llm_eval.models.served import Served
 
     await sender.check(model)
+    if isinstance(sender, Served):
+        _unchanged(sender, model)
     if isinstance(sender, Served) and sender.model.name in _TEMPLATED and not sender.model.can.chat:
         raise UserError(
             f"{model} has no chat template: it continues texts, and cannot be told what to do",
@@ -103,14 +121,26 @@ async def checked(sender: Sender, model: str) -> None:
         )
 
 
+def _unchanged(sender: Served, model: str) -> None:
+    """A `UserError` where other files were loaded than those that replies would be kept under."""
+    with _lock:
+        for key, one in list(_loaded.items()):
+            told = one.served.model.about.get("files") if one.weights else None
+            if one.served.model is sender.model and told not in (None, one.weights):
+                del _loaded[key]
+                raise UserError(
+                    f"the files of {model} changed before they were loaded", hint="run it again"
+                )
+
+
 def release() -> None:
     """Let go of every backend that nobody uses: others may need the room."""
     with _lock:
-        idle = {key: one for key, one in _loaded.items() if not one.users}
+        idle = {key: one for key, one in _loaded.items() if not one.served.users}
         for key in idle:
             del _loaded[key]
     for one in idle.values():
-        run_sync(one.close())
+        run_sync(one.served.close())
 
 
 def reply_limit(params: Mapping[str, Any]) -> int | None:

@@ -16,9 +16,9 @@ A `RunError` is data and never ends a run. Anything that is neither is a bug and
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 Kind = Literal[
     "rate_limit",
@@ -44,7 +44,12 @@ class HretError(Exception):
 
 
 class UserError(HretError, ValueError):
-    """A mistake the caller can mend."""
+    """A mistake the caller can mend.
+
+    `finished`: what there is of a call that it ended, in the call's order, None for the others.
+    """
+
+    finished: Sequence[Any] = ()
 
 
 class AuthError(UserError, PermissionError):

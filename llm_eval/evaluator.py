@@ -99,10 +99,12 @@ class Evaluator:
             limit: the first so many samples only.
             sample_ids: only the samples with these ids.
             resume: "last", the id of a run, or its folder: goes on with it. It owes only what is
-                missing, and what failed in transport; it must have asked the same.
+                missing, and what failed in transport; it must have asked the same, of the same
+                code where model, method or dataset are one's own.
             max_failures: ends the run when more samples failed; below 1, a share of all of them.
             cache: keep the model's replies for other runs, and use those kept; left out, where
-                none is drawn by lot (temperature 0, likelihoods).
+                none is drawn by lot (temperature 0, likelihoods). Never those of a model that does
+                not say by its `about` what decides them.
             journal: False leaves nothing on disk.
             listener: called with (done, total) as samples finish.
             watch: called now and then with a `Progress`: rate, tokens, cost, failures.

@@ -6,7 +6,8 @@ counted apart and never becomes a wrong answer, an empty string or the source te
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -153,8 +154,8 @@ class Token:
 class Continuation:
     """How likely a text is behind a prompt.
 
-    `logprob` is the sum over its `tokens` tokens, in nats; `chars` its length in characters;
-    `greedy`: each of its tokens was the likeliest at its place.
+    `logprob` is the sum over its `tokens` tokens (0: the backend does not tell how many), in nats;
+    `chars` its length in characters; `greedy`: each of its tokens was the likeliest at its place.
     """
 
     logprob: float
@@ -163,14 +164,20 @@ class Continuation:
     greedy: bool = False
 
     @property
-    def per_token(self) -> float:
-        """Log-probability divided by tokens."""
-        return self.logprob / max(1, self.tokens)
+    def per_token(self) -> float | None:
+        """Log-probability divided by tokens; None where their number is not known."""
+        return self.logprob / self.tokens if self.tokens else None
 
     @property
     def per_char(self) -> float:
         """Log-probability divided by characters (lm-evaluation-harness: acc_norm)."""
         return self.logprob / max(1, self.chars)
+
+
+def comparable(options: Sequence[Continuation]) -> bool:
+    """Is one of them likelier than nothing, and none of them no number (NaN)?"""
+    sums = [option.logprob for option in options]
+    return not any(map(math.isnan, sums)) and max(sums, default=-math.inf) > -math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

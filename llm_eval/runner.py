@@ -23,11 +23,12 @@ from llm_eval.evaluation import BaseEvaluator, load_evaluator
 from llm_eval.models import BaseModel, as_backend, require
 from llm_eval.records import Prompt, Sample
 from llm_eval.results import EvaluationResult
-from llm_eval.runs.asked import agree, hash_of, port_of, record
+from llm_eval.runs.asked import agree, hash_of, judged_by, made_of, port_of, public, record
 from llm_eval.runs.asking import Asking
 from llm_eval.runs.choosing import alike, chosen, fitting
 from llm_eval.runs.folder import JOURNAL, RunFolder, unwritable
 from llm_eval.runs.journal import Journal, Listed
+from llm_eval.runs.meter import Meter
 from llm_eval.runs.replies import Replies
 from llm_eval.runs.store import Store
 from llm_eval.runs.work import GRACE, Progress, Work
@@ -109,13 +110,14 @@ class PipelineRunner:
         earlier = RunFolder.of(self.resume) if self.resume is not None else None
         try:
             ready = await asyncio.to_thread(self._ready, method, generator)
-            asked = await asyncio.to_thread(self._asked, ready, generator)
+            asked = await asyncio.to_thread(self._asked, ready, model, generator)
             if earlier is not None:
                 agree(earlier.id, earlier.asked()["asked"], asked, partly=True)
+            meter = Meter(model)  # what is asked to see whether it can is paid for as well
             try:
                 await self._checked(ready, model, generator)
                 asked["about"] = dict(getattr(model, "about_by_role", None) or model.about)
-                work = self._opened(ready, model, generator, earlier, asked)
+                work = self._opened(ready, model, generator, earlier, asked, meter)
                 await self._worked(work)
                 return self._result(ready, work, generator, started)
             finally:
@@ -135,7 +137,7 @@ class PipelineRunner:
             raise UserError(f"scaling_method={self.scaling_method_name!r} is not built yet")
         if self.evaluator_params and not self.evaluation_method_name:
             raise UserError(
-                f"evaluator_params {dict(self.evaluator_params)} belong to no method",
+                f"evaluator_params {sorted(self.evaluator_params)} belong to no method",
                 hint="name one by evaluation_method",
             )
         for role in ("judge", "reward"):
@@ -160,7 +162,10 @@ class PipelineRunner:
             return generator
         from llm_eval.models.multi import MultiModel
 
-        return MultiModel(generate_model=generator, **roles)
+        own: dict[str, Any] = {"generate_model": generator}
+        if isinstance(generator, MultiModel):
+            own = {f"{role}_model": model for role, model in generator.roles.items()}
+        return MultiModel(**{**own, **roles})
 
     def _ready(self, method: BaseEvaluator | None, generator: BaseModel) -> _Ready:
         dataset = load_datasets(self.dataset_name, self.subset, self.split, **self.dataset_params)
@@ -173,9 +178,12 @@ class PipelineRunner:
         generator.fits(samples)
         return _Ready(dataset, samples, method, about, [note] if note else [])
 
-    def _asked(self, ready: _Ready, generator: BaseModel) -> dict[str, Any]:
+    def _asked(self, ready: _Ready, model: BaseModel, generator: BaseModel) -> dict[str, Any]:
         """What is asked, but for what a model only knows once it is loaded."""
-        method = ready.method
+        method, made = ready.method, made_of(generator, self.model_backend_params)
+        for role, params in (("judge", self.judge_params), ("reward", self.reward_params)):
+            if beside := getattr(model, "roles", {}).get(role):
+                made |= made_of(beside, params, role)
 
         def prompts() -> Iterator[tuple[Sample, Prompt]]:
             for sample in ready.samples:
@@ -188,11 +196,13 @@ class PipelineRunner:
             **{name: ready.about.get(name) for name in ("subset", "split")},
             "port": port_of(ready.dataset),
             "evaluation_method": method.name,
-            "evaluator_params": dict(self.evaluator_params),
+            "evaluator_params": public(self.evaluator_params),
             "scoring": method.scoring,
             "replies": method.replies,
             "samples": len(ready.samples),
             "prompts": hash_of(prompts()),
+            **made,
+            **judged_by(ready.dataset, method),
         }
 
     async def _checked(self, ready: _Ready, model: BaseModel, generator: BaseModel) -> None:
@@ -213,6 +223,7 @@ class PipelineRunner:
         generator: BaseModel,
         earlier: RunFolder | None,
         asked: Mapping[str, Any],
+        meter: Meter,
     ) -> Work:
         """What there is to do, with a journal to write and what an earlier session did."""
         asking = Asking(model, generator, ready.method)
@@ -235,7 +246,8 @@ class PipelineRunner:
             dataset=ready.dataset,
             store=Store(journal, folder, kept),
             asking=asking,
-            rewards=self.reward_model is not None,
+            meter=meter,
+            rewards=getattr(model, "reward_model", None) is not None,
             most_failures=most * count if most is not None and 0 < most < 1 else most,
             listener=self.listener,
             watch=self.watch,

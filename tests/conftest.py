@@ -23,6 +23,7 @@ os.environ.update(
     HF_DATASETS_DISABLE_PROGRESS_BARS="1",
     HF_HUB_DISABLE_PROGRESS_BARS="1",
 )
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests side by side are enough for the cores
 
 import pytest
 

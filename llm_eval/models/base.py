@@ -16,7 +16,7 @@ from llm_eval.errors import UserError
 from llm_eval.models.asks import params_of, prompt_of
 from llm_eval.models.roles import BaseJudge as BaseJudge
 from llm_eval.models.roles import BaseRewardModel as BaseRewardModel
-from llm_eval.records import Prediction, Prompt, Sample, Usage
+from llm_eval.records import Failure, Prediction, Prompt, Sample, Usage
 from llm_eval.registry import Registry
 
 
@@ -145,9 +145,12 @@ class BaseModel:
         white space, or where the option begins the assistant's turn (`can.chat`). It counts in
         tokens and not in `chars`, as in lm-evaluation-harness.
         """
-        asked = [_delimited(p, delimiter, self.can.chat) for p in prompts]
-        found = await self.likelihoods(asked)
-        return [_undelimited(p, told) for p, told in zip(prompts, found, strict=True)]
+        refused = [_empty(p) for p in prompts]
+        open_ones = [p for p, no in zip(prompts, refused, strict=True) if no is None]
+        asked = [_delimited(p, delimiter, self.can.chat) for p in open_ones]
+        found = await self.likelihoods(asked) if asked else []
+        told = (_undelimited(p, one) for p, one in zip(open_ones, found, strict=True))
+        return [no or next(told) for no in refused]
 
     async def _weighed_or_told(self, prompts: Sequence[Prompt]) -> list[Prediction]:
         """Likelihoods for prompts that have options, replies to the others, in order."""
@@ -157,6 +160,15 @@ class BaseModel:
         weighed = iter(await self.weigh(closed) if closed else [])
         told = iter(await self.generate(others) if others else [])
         return [next(weighed if p.options else told) for p in prompts]
+
+
+def _empty(prompt: Prompt) -> Prediction | None:
+    """The failure of a prompt with an option of no text; a delimiter would stand in for it."""
+    if "" not in prompt.options:
+        return None
+    said = f"nothing to weigh: option {prompt.options.index('') + 1} is empty"
+    failure = Failure(where="generate", kind="bad_request", message=said)
+    return Prediction(sample_id=prompt.sample_id, failure=failure)
 
 
 def _delimited(prompt: Prompt, delimiter: str | None, opens_turn: bool) -> Prompt:

@@ -6,6 +6,7 @@ in another order. What belongs to what is settled here.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -33,10 +34,19 @@ def each(
         if len(items) == 1:
             return [_error(e, name)]
     found: list[Item | RunError] = []
-    for before, now in zip(items, given, strict=True):
+    placed = _placed(given)  # which the call may have put in another order, or into other dicts
+    for i, before in enumerate(items):
+        now = placed.get(i, {})
         filled = adds not in before and now.get(adds) is not None
         found += [_bare(now)] if filled else each(call, [before], name, adds)
     return found
+
+
+def _placed(told: Sequence[Any]) -> dict[int, Item]:
+    """Those that carry a place which no other does, by it."""
+    marked = [t for t in told if isinstance(t, Mapping) and type(t.get(PLACE)) is int]
+    counts = Counter(t[PLACE] for t in marked)
+    return {t[PLACE]: dict(t) for t in marked if counts[t[PLACE]] == 1}
 
 
 def _error(error: Exception, name: str) -> RunError:
@@ -50,9 +60,8 @@ def _matched(told: Any, items: Sequence[Mapping[str, Any]], name: str) -> list[I
     if not isinstance(told, list | tuple) or not all(isinstance(t, Mapping) for t in told):
         return [_malformed(f"{name} gave no list of dicts")] * len(items)
     results = [dict(t) for t in told]
-    places = [r.get(PLACE) for r in results]
-    if places and None not in places and len(set(map(repr, places))) == len(places):
-        by_place = dict(zip(places, results, strict=True))
+    if any(PLACE in r for r in results):
+        by_place = _placed(results)
         lost = _malformed(f"{name} gave nothing back for this sample")
         return [_bare(by_place[i]) if i in by_place else lost for i in range(len(items))]
     if len(results) != len(items):

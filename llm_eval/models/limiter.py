@@ -22,6 +22,7 @@ from llm_eval.models.pace import LearnedPace, Pace
 START, FLOOR = 16, 8  # where an adaptive limit begins; below what slow replies alone never push it
 SLOWER = 1.25  # replies this many times slower than the first ones mean a queue ...
 GAIN = 1.3  # ... unless the last doubling brought this much more of them
+LONGEST_PAUSE = 600.0  # seconds; who is asked for more ends, and the others are not held back
 OVERHEAD = 10  # tokens' worth of time that a reply takes beside its tokens
 
 
@@ -173,7 +174,9 @@ class Limiter:
             self._threshold = self.limit
 
     def pause(self, seconds: float) -> None:
-        """Nobody starts for so long."""
+        """Nobody starts for so long. Over `LONGEST_PAUSE` it is left to who was told."""
+        if seconds > LONGEST_PAUSE:
+            return
         self._resume_at = max(self._resume_at, self._clock() + seconds)
 
     def now(self) -> float:

@@ -7,6 +7,8 @@ limiter, the retries and the errors are ours. It is imported at first use, in a 
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -20,14 +22,15 @@ from llm_eval.models import prices
 from llm_eval.models.asks import PARAMS, unable
 from llm_eval.models.base import BaseModel, Capabilities
 from llm_eval.models.limiter import Limiter, shared_limiter
-from llm_eval.models.litellm_errors import error_of, headers_of, is_secret, secrets_of, shown
+from llm_eval.models.litellm_errors import error_of, headers_of
 from llm_eval.models.litellm_library import Provider
 from llm_eval.models.litellm_reply import prediction_of
 from llm_eval.models.pace import reset_after
 from llm_eval.models.retry import retried
+from llm_eval.models.siblings import siblings
 from llm_eval.models.transport import BYTES_PER_TOKEN, DEFAULT_BASE, Endpoint
 from llm_eval.records import Failure, Prediction, Prompt, Sample, Usage
-from llm_eval.secret import Secret, secret
+from llm_eval.secret import Secret, is_secret, parted, secret, secrets_in, tellable
 
 OURS = {  # what litellm calls what this backend does itself
     "num_retries": "max_retries",
@@ -35,6 +38,7 @@ OURS = {  # what litellm calls what this backend does itself
     "stream": "",
     "messages": "",
 }
+IN_ENVIRONMENT = 8  # characters of a secret there; many a short one is none
 TAKEN = (*PARAMS, "response_format", "messages", "images")  # of a prompt
 
 
@@ -90,11 +94,11 @@ class LiteLLMModel(BaseModel):
         self.model = chosen if chosen.startswith(prefix) else prefix + chosen
         self.api_base, self.api_version, self.drop_params = api_base, api_version, drop_params
         self.system_message = system_message
-        self.params = {k: v for k, v in params.items() if not is_secret(k)}
+        self.params = {k: v for k, v in params.items() if not is_secret(k, v)}
         self._own = dict(self.params)
         if isinstance(top := self.params.get("logprobs"), int) and not isinstance(top, bool):
             self._own |= wire.logprobs("chat", top)
-        self._hidden = {k: v for k, v in params.items() if is_secret(k)}
+        self._hidden = {k: v for k, v in params.items() if is_secret(k, v)}
         given = settings.load()
         self._endpoint = Endpoint(  # which checks what it is given
             base_url=api_base or DEFAULT_BASE,
@@ -126,7 +130,8 @@ class LiteLLMModel(BaseModel):
     def about(self) -> Mapping[str, Any]:
         """What decides a reply, besides the prompt; never a key."""
         told = {
-            "api_base": (self._base or "").partition("?")[0],
+            "api_base": parted(self._base or "")[0],
+            "environment": {} if self._base else library.addresses(self._whose),
             "api_version": self.api_version,
             "system_message": self.system_message,
             "drop_params": self.drop_params,
@@ -134,7 +139,7 @@ class LiteLLMModel(BaseModel):
         return {
             "model": self.model,
             **{name: value for name, value in told.items() if value},
-            **shown(self.params),
+            **tellable(self.params),
             "litellm": version("litellm"),
         }
 
@@ -190,10 +195,16 @@ class LiteLLMModel(BaseModel):
         )
 
     async def generate(self, prompts: Sequence[Prompt]) -> list[Prediction]:
-        """A request per prompt, all at once (the limiter holds them back), results in order."""
+        """A request per prompt, all at once (the limiter holds them back), results in order.
+
+        Raises:
+            UserError: no further request can be answered; `finished` has the predictions that
+                there are, None for the others.
+        """
         if prompts:
             await self._ready()
-        return await in_order(self._ask(p) for p in prompts)
+        with siblings() as call:
+            return call.whole(await in_order(call.kept(self._ask(p)) for p in prompts))
 
     async def _ask(self, prompt: Prompt) -> Prediction:
         if failed := unable(prompt, self.label, TAKEN):
@@ -208,6 +219,7 @@ class LiteLLMModel(BaseModel):
                 lambda: self._once(request, entered),
                 self.limiter,
                 max_retries=self._endpoint.max_retries,
+                answering=self.answering,
                 backoff=self._endpoint.backoff,
             )
             if self.drop_params:  # so that one reply is not fewer than were asked for
@@ -247,6 +259,8 @@ class LiteLLMModel(BaseModel):
     def _request(self, prompt: Prompt) -> dict[str, Any]:
         """The request of one prompt, in OpenAI's shape."""
         asked = wire.request("chat", self.model, prompt, self.system_message, self._own)
+        if not _is_text(asked["messages"]):
+            raise wire.bad("the prompt holds half of a surrogate pair, which no provider reads")
         self._vet({k: v for k, v in asked.items() if k not in ("model", "messages")})
         return asked
 
@@ -326,7 +340,9 @@ class LiteLLMModel(BaseModel):
 
     def _error(self, error: Exception) -> BackendError | UserError:
         key = self._key
-        hidden = secrets_of({**self.params, **self._hidden}) | ({key.reveal()} if key else set())
+        hidden = secrets_in({**self.params, **self._hidden, "api_base": self._base})
+        hidden |= {v for v in secrets_in(dict(os.environ)) if len(v) >= IN_ENVIRONMENT}
+        hidden |= {key.reveal()} if key else set()
         return error_of(error, self._litellm, self._whose, hidden)
 
     @property
@@ -347,6 +363,15 @@ def _copied(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _copied(inner) for name, inner in value.items()}
     return [_copied(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _is_text(messages: Any) -> bool:
+    """Can it be written as UTF-8, as litellm will?"""
+    try:
+        json.dumps(messages, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _size(messages: Sequence[Mapping[str, Any]]) -> int:

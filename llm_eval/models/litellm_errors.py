@@ -7,21 +7,17 @@ provider really sent comes first; the class refines it.
 from __future__ import annotations
 
 import json
-import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from typing import Any
 
 from llm_eval.errors import AuthError, BackendError, Kind, UserError
 from llm_eval.models.retry import retry_after
+from llm_eval.secret import scrubbed
 
 LONGEST = 500  # characters of a provider's message
 MADE_UP = (422, 500)  # statuses that litellm gives to replies it cannot read
-_SECRET = re.compile(
-    r"(key|token|secret|password|credentials?|authorization|cookie)$|access_key_id$", re.IGNORECASE
-)
-_NO_SECRET = ("bos_token", "eos_token")  # of a prompt template
 _LEAD = re.compile(
     r"^(?:(?:litellm\.)?(?:\w*Exception )?\w*(?:Error|Exception|Timeout)\s*[:-]\s*)+"
 )
@@ -31,46 +27,6 @@ _TOO_LONG = re.compile(r"too many tokens|(prompt|input) is too long|context leng
 _FILTERED = re.compile(
     r"content_filter|content management policy|content policy|moderation|flagged", re.IGNORECASE
 )
-
-
-def is_secret(name: str) -> bool:
-    """Is this the name of something that nobody is to see?
-
-    >>> [is_secret(n) for n in ("api_key", "aws_access_key_id", "max_tokens", "stop_token_ids")]
-    [True, True, False, False]
-    """
-    return _SECRET.search(name) is not None and name not in _NO_SECRET
-
-
-def secrets_of(values: Mapping[str, Any]) -> set[str]:
-    """Every secret text in `values`, in dicts in them too."""
-    found: set[str] = set()
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            found |= secrets_of(value)
-        elif isinstance(value, str) and value and is_secret(str(name)):
-            found |= {value, value.removeprefix("Bearer ")}
-    return found
-
-
-def scrubbed(text: str, secrets: Iterable[str]) -> str:
-    """`text` with every secret blacked out, those in the environment too; the longest first."""
-    around = {v for v in secrets_of(os.environ) if len(v) >= 8}
-    for secret in sorted(around.union(secrets), key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return text
-
-
-def shown(value: Any) -> Any:
-    """A parameter as results tell it: JSON-ready, and without the secrets in it."""
-    if isinstance(value, Mapping):
-        return {str(k): shown(v) for k, v in value.items() if not is_secret(str(k))}
-    if isinstance(value, list | tuple):
-        return [shown(v) for v in value]
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
-    schema = getattr(value, "model_json_schema", None)  # response_format takes pydantic classes
-    return shown(schema()) if callable(schema) else type(value).__qualname__
 
 
 def headers_of(reply: Any) -> dict[str, str]:

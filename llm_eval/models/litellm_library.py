@@ -6,6 +6,7 @@ import asyncio
 import atexit
 import logging
 import os
+import re
 import sys
 import threading
 from collections import Counter
@@ -18,6 +19,7 @@ from typing import Any
 
 from llm_eval.aio import run_sync
 from llm_eval.errors import MissingExtra, UserError
+from llm_eval.secret import tellable
 
 # Read when litellm is imported, or when a provider is first used.
 _OFFLINE = {
@@ -28,6 +30,8 @@ _OFFLINE = {
 }
 _SIGNED_IN = ("bedrock", "sagemaker", "vertex_ai", "vertex_ai_beta")  # by more than variables
 _ASKED_AS = {"cohere_chat": "cohere", "azure_text": "azure", "anthropic_text": "anthropic"}
+_VARIABLES = {"bedrock": "AWS", "sagemaker": "AWS", "huggingface": "HF", "watsonx": "WX"}
+_PLACE = re.compile(r"_(BASE|URL|ENDPOINT|VERSION|REGION|REGION_NAME|PROJECT|PROJECT_ID|LOCATION)$")
 _TAKEN_AS = {"API_BASE": "api_base", "API_VERSION": "api_version"}
 _BESIDES_A_KEY = ("azure_ad_token", "azure_ad_token_provider", "tenant_id", "azure_scope")
 _JUDGED = (
@@ -165,6 +169,16 @@ def _elsewhere(litellm: Any, model: str) -> bool:
         return bool(litellm.get_llm_provider(model)[2]) or bool(os.environ.get("AZURE_AD_TOKEN"))
     except Exception:  # litellm raises whatever it does not expect
         return False
+
+
+def addresses(provider: str) -> dict[str, str]:
+    """The variables that say where requests to a provider go, as they stand; without secrets."""
+    stems = {provider.upper(), provider.partition("_")[0].upper()}
+    stems |= {_VARIABLES[provider]} if provider in _VARIABLES else set()
+    found = {name: value for name, value in os.environ.items() if _PLACE.search(name) and value}
+    begins = tuple(f"{stem}_" for stem in stems) + tuple(f"{stem}AI_" for stem in stems)
+    told: dict[str, str] = tellable({n: v for n, v in found.items() if n.startswith(begins)})
+    return told
 
 
 def refused(litellm: Any, provider: Provider, asked: Mapping[str, Any]) -> list[str]:

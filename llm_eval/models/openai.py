@@ -6,7 +6,6 @@ What is sent and what is read stands in `openai_wire`; the one line that sends i
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -21,9 +20,10 @@ from llm_eval.models.base import BaseModel, Capabilities
 from llm_eval.models.openai_likelihood import INSTEAD, Echo
 from llm_eval.models.openai_server import Server
 from llm_eval.models.openai_wire import decode, reply_text
+from llm_eval.models.siblings import current, siblings
 from llm_eval.models.transport import DEFAULT_BASE, Endpoint, Transport
 from llm_eval.records import Failure, Prediction, Prompt, Sample, Usage
-from llm_eval.secret import Secret, secret
+from llm_eval.secret import Secret, secret, secrets_in, tellable
 
 __all__ = ["OpenAIModel", "decode", "endpoint_of", "reply_text"]
 
@@ -119,18 +119,18 @@ class OpenAIModel(BaseModel):
         self.system_message, self.extra = system_message, dict(extra_body or {})
         self._own = _sent(endpoint, params) | self.extra
         self._served: dict[str, str] = {}
-        self.transport = Transport(
-            endpoint_of(
-                api_base=api_base,
-                api_key=api_key,
-                concurrency=concurrency,
-                rpm=rpm,
-                tpm=tpm,
-                max_retries=max_retries,
-                timeout=timeout,
-                extra_headers=extra_headers,
-            )
+        where = endpoint_of(
+            api_base=api_base,
+            api_key=api_key,
+            concurrency=concurrency,
+            rpm=rpm,
+            tpm=tpm,
+            max_retries=max_retries,
+            timeout=timeout,
+            extra_headers=extra_headers,
         )
+        hidden = frozenset(secrets_in({**params, "extra_body": self.extra}))
+        self.transport = Transport(replace(where, hidden=hidden))
         if endpoint == "completions":
             self.can = Capabilities(logprobs=True, prompt_logprobs=True, constrained=True)
         self._server = Server(self.transport, endpoint, self._question)
@@ -148,7 +148,8 @@ class OpenAIModel(BaseModel):
 
     @property
     def about(self) -> Mapping[str, Any]:
-        """Model, address, endpoint and what goes into each request; no key and no headers.
+        """Model, address, endpoint and what goes into each request; no key and no headers, nor
+        what is named like a key.
 
         `served` is what stands behind the model's name, where the server says it, as vLLM does: the
         same name for other weights is another model.
@@ -156,10 +157,10 @@ class OpenAIModel(BaseModel):
         return {
             "model": self.model,
             **({"served": self._served} if self._served else {}),
-            "api_base": re.sub(r"[?#].*", "", self.transport.endpoint.base_url),
+            "api_base": self.transport.endpoint.base_url,
             "endpoint": self.endpoint,
             "system_message": self.system_message,
-            "params": {**self.params, **self.extra},
+            "params": tellable({**self.params, **self.extra}),
         }
 
     def cost(self, usage: Usage) -> float | None:
@@ -213,21 +214,30 @@ class OpenAIModel(BaseModel):
     async def generate(self, prompts: Sequence[Prompt]) -> list[Prediction]:
         """A request per prompt, all at once (the limiter holds them back), results in order.
 
-        Equal prompts of one sample that follow each other are one request.
+        Prompts of one sample that follow each other, equal but for their turn, are one request.
+
+        Raises:
+            UserError: no further request can be answered; `finished` has the predictions that
+                there are, None for the others.
         """
-        if len(prompts) == 1:
-            return [await self._single(prompts[0])]
-        runs = [list(run) for _, run in groupby(prompts, lambda p: p.sample_id)]
-        found = await in_order(self._run(run) for run in runs)
-        return [prediction for run in found for prediction in run]
+        with siblings() as call:
+            if len(prompts) == 1:
+                return call.whole([await self._single(prompts[0])])
+            runs = [list(run) for _, run in groupby(prompts, lambda p: p.sample_id)]
+            found = await in_order(self._run(run) for run in runs)
+            return call.whole([prediction for run in found for prediction in run])
 
     async def likelihoods(self, prompts: Sequence[Prompt]) -> list[Prediction]:
         """For each prompt, in order, how likely each of its options is behind it.
 
         Options are taken as they stand. The likeliest one is the text.
+
+        Raises:
+            UserError: as `generate`.
         """
         await self.probe()
-        return await in_order(self._weighed(p) for p in prompts)
+        with siblings() as call:
+            return call.whole(await in_order(call.kept(self._weighed(p)) for p in prompts))
 
     async def prompt_logprobs(self, prompts: Sequence[Prompt]) -> list[Prediction]:
         """One prediction per prompt, in order, whose `detail` is the prompt, token by token.
@@ -235,7 +245,8 @@ class OpenAIModel(BaseModel):
         A prompt's `logprobs` parameter says how many of the likeliest tokens are told at each.
         """
         await self.probe()
-        return await in_order(self._told(p) for p in prompts)
+        with siblings() as call:
+            return call.whole(await in_order(call.kept(self._told(p)) for p in prompts))
 
     def encode(self, prompt: Prompt) -> dict[str, Any]:
         """The request of one prompt, its choice left out.
@@ -245,34 +256,43 @@ class OpenAIModel(BaseModel):
         """
         return wire.request(self.endpoint, self.model, prompt, self.system_message, self._own)
 
-    async def _run(self, run: Sequence[Prompt]) -> list[Prediction]:
+    async def _run(self, run: Sequence[Prompt]) -> list[Prediction | None]:
         """The predictions of a sample's prompts: one request for all of them where that goes."""
-        alike = "n" not in self._own and all(p == run[0] for p in run[1:])
+        first = replace(run[0], turn=0)
+        alike = "n" not in self._own and all(replace(p, turn=0) == first for p in run[1:])
         if len(run) == 1 or not alike:
             return await in_order(self._single(p) for p in run)
         parts = [run[i : i + MOST] for i in range(0, len(run), MOST)]
         found = await in_order(self._choices(part[0], len(part)) for part in parts)
         return [prediction for part in found for prediction in part]
 
-    async def _single(self, prompt: Prompt) -> Prediction:
+    async def _single(self, prompt: Prompt) -> Prediction | None:
         """The prediction of one prompt, the further choices that were asked for beside it."""
-        found = await self._choices(prompt, int(self._own.get("n") or 1))
-        if len(found) == 1:
-            return found[0]
+        number = int(self._own.get("n") or 1)
+        choices = await self._choices(prompt, number)
+        if number == 1:
+            return choices[0]
+        found = [p for p in choices if p is not None]
+        if len(found) < number:
+            return None
         usage = sum((p.usage for p in found), Usage())
         good = [p for p in found if p.failure is None] or found[:1]
         others = tuple(p.text for p in good[1:] if p.text is not None)
         return replace(good[0], alternatives=others, usage=usage)
 
-    async def _choices(self, prompt: Prompt, number: int) -> list[Prediction]:
-        """So many replies to a prompt. Those that one request does not bring are asked for singly.
+    async def _choices(self, prompt: Prompt, number: int) -> list[Prediction | None]:
+        """So many replies to a prompt, None for those that an error of the whole call kept back.
 
-        The first carries what all choices of its request cost.
+        What one request does not bring is asked for singly. The first carries what all choices of
+        its request cost.
         """
-        found: list[Prediction] = []
+        found: list[Prediction | None] = []
         if number > 1 and self._server.several:
             try:
-                found = (await self._asked(prompt, number))[:number]
+                told = await current().kept(self._asked(prompt, number))
+                if told is None:
+                    return [None] * number
+                found += told[:number]
             except RunError as e:
                 if not (isinstance(e, BackendError) and wire.is_about(e, "n")):
                     return [_failed(prompt, e)] * number
@@ -280,11 +300,12 @@ class OpenAIModel(BaseModel):
         missing = number - len(found)
         return found + await in_order(self._alone(prompt) for _ in range(missing))
 
-    async def _alone(self, prompt: Prompt) -> Prediction:
+    async def _alone(self, prompt: Prompt) -> Prediction | None:
         try:
-            return (await self._asked(prompt, 1))[0]
+            told = await current().kept(self._asked(prompt, 1))
         except RunError as e:
             return _failed(prompt, e)
+        return told[0] if told else None
 
     async def _asked(self, prompt: Prompt, number: int) -> list[Prediction]:
         """A prediction for each choice of one reply."""

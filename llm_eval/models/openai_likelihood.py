@@ -21,6 +21,7 @@ from llm_eval.aio import in_order
 from llm_eval.errors import BackendError, RunError, UserError
 from llm_eval.models import openai_wire as wire
 from llm_eval.models.openai_server import Once, Server
+from llm_eval.models.siblings import Unsent, current
 from llm_eval.records import Continuation, Token, Usage
 
 PROBES = ("The capital of Korea is Seoul.", "Seoul? Korea is, of the capital.")
@@ -62,22 +63,35 @@ class Echo:
     async def weighed(
         self, prompt: str, options: Sequence[str]
     ) -> tuple[list[Continuation | RunError], Usage]:
-        """For each option how likely it is, or the error in its place; and what all cost."""
+        """For each option how likely it is, or the error in its place; and what all cost.
+
+        Raises:
+            Unsent: an error of the whole call kept an option back.
+        """
         bare = prompt.rstrip()
         ends = [prompt[len(bare) :] + option for option in options]
-        found = await in_order(self._or_error(bare + end) for end in ends)
+        found = await self._each([bare + end for end in ends])
         usage = sum((u for _, u in found), Usage())
         begins = [
             told if isinstance(told, RunError) else _begins(told, bare + end, len(bare))
             for (told, _), end in zip(found, ends, strict=True)
         ]
         if None in begins:
-            alone, cost = await self._or_error(bare)
+            ((alone, cost),) = await self._each([bare])
             usage += cost
             counted = alone if isinstance(alone, RunError) else len(alone)
             begins = [counted if b is None else b for b in begins]
         told = zip(found, begins, options, strict=True)
         return [_continuation(t, b, option) for (t, _), b, option in told], usage
+
+    async def _each(self, texts: Sequence[str]) -> list[tuple[list[_Told] | RunError, Usage]]:
+        """The tokens of texts; of those at the server none is lost by an error of another."""
+        kept = current().kept
+        told = await in_order(kept(self._or_error(text)) for text in texts)
+        found = [one for one in told if one is not None]
+        if len(found) < len(told):
+            raise Unsent
+        return found
 
     async def _or_error(self, text: str) -> tuple[list[_Told] | RunError, Usage]:
         try:

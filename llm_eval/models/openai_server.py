@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Generic, TypeVar
 
@@ -27,7 +28,8 @@ class Once(Generic[T]):
         """The answer, or the error that asking for it ended in."""
         task = self._task
         if task is None or (task.done() and (task.cancelled() or task.exception())):
-            task = self._task = asyncio.create_task(self._ask())
+            nobodys = contextvars.Context()  # no call's siblings: others wait for it too
+            task = self._task = asyncio.create_task(self._ask(), context=nobodys)
         return await asyncio.shield(task)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
-import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -20,11 +19,10 @@ from llm_eval.models.asks import unable
 from llm_eval.models.base import BaseModel, Capabilities
 from llm_eval.models.dicts import Item, each
 from llm_eval.records import Continuation, Failure, Prediction, Prompt, Usage
-from llm_eval.secret import Secret
+from llm_eval.secret import scrubbed, secrets_in, tellable
 
 BATCH = 64  # what is asked again one by one where a call breaks off
 NAMES = {"max_tokens": ("max_tokens", "max_new_tokens"), "stop": ("until", "stop")}
-_KEY = re.compile(r"(?:^|_)(?:key|token|secret|password|credential|authorization|header)s?$", re.I)
 
 
 def is_plugged(kind: type) -> bool:
@@ -172,10 +170,7 @@ class PluggedModel(BaseModel):
             except RunError as e:
                 told = e
         failure = Failure.of(told, "generate")
-        keys = [v for k, v in self.params.items() if v and _is_key(k, v) and isinstance(v, str)]
-        said = failure.message
-        for key in keys:
-            said = Secret(key).scrub(said)
+        said = scrubbed(failure.message, secrets_in(self.params))
         return Prediction(sample_id=prompt.sample_id, failure=replace(failure, message=said))
 
 
@@ -228,26 +223,3 @@ def _options(prompt: Prompt, told: Item, name: str) -> tuple[Continuation, ...]:
         Continuation(logprob=n, tokens=int(counts[i]) if known and counts else 0, chars=len(text))
         for i, (n, text) in enumerate(zip(numbers, prompt.options, strict=True))
     )
-
-
-def tellable(value: Any, name: str = "") -> Any:
-    """`value` JSON-ready and without keys: what is named like one, and is no number, is left out.
-
-    A user or password in an address goes too.
-    """
-    if isinstance(value, Mapping):
-        kept = {str(k): v for k, v in value.items() if not _is_key(str(k), v)}
-        return {k: tellable(v, k) for k, v in kept.items()}
-    if isinstance(value, list | tuple):
-        return [tellable(v, name) for v in value]
-    if isinstance(value, str):
-        return re.sub(r"//[^/@\s]*@", "//", value)
-    return value if value is None or isinstance(value, bool | int | float) else _kind(value)
-
-
-def _is_key(name: str, value: Any) -> bool:
-    return bool(_KEY.search(name)) and not isinstance(value, bool | int | float)
-
-
-def _kind(value: Any) -> str:
-    return f"<{getattr(value, '__name__', type(value).__name__)}>"

@@ -49,7 +49,7 @@ def price_of(model: str) -> Price | None:
     """
     name = model.removeprefix("openai:").removeprefix("litellm:")
     known = _prices()
-    return known.get(name) or known.get(name.removeprefix("openai/"))
+    return known.get(model) or known.get(name) or known.get(name.removeprefix("openai/"))
 
 
 def rates_of(model: str) -> Mapping[str, float]:

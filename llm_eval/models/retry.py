@@ -6,10 +6,13 @@ import asyncio
 import math
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeVar
+from collections.abc import Set as AbstractSet
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
-from llm_eval.errors import BackendError
-from llm_eval.models.limiter import Limiter
+from llm_eval.errors import BackendError, UserError
+from llm_eval.models.limiter import LONGEST_PAUSE, Limiter
+from llm_eval.models.siblings import current
 
 R = TypeVar("R")
 BACKOFF = 0.5  # seconds before the second attempt, at most; doubles with each
@@ -20,28 +23,51 @@ async def retried(
     limiter: Limiter,
     *,
     max_retries: int,
+    answering: AbstractSet[asyncio.Task[Any]] = frozenset(),
     backoff: float = BACKOFF,
     lost: Callable[[], Awaitable[None]] | None = None,
 ) -> R:
     """What `once` returns; it is called again up to `max_retries` times where that may help.
 
     A 429 uses up no attempt as long as others get through: waiting is then all it takes.
-    `lost` is told of every attempt that broke off without saying what it cost.
+    `lost` is told of every attempt that broke off without saying what it cost. `answering` are the
+    tasks whose request is at the server: after a sibling's `UserError` they alone go on.
+
+    Raises:
+        UserError: a server asks to wait for longer than anybody sits by (`LONGEST_PAUSE`).
     """
-    attempt, seen = 0, limiter.successes
-    while True:
-        try:
-            return await once()
-        except BackendError as e:
-            if lost is not None and e.sent:
-                await lost()
-            through = limiter.successes
-            waiting = e.kind == "rate_limit" and through > seen
-            if not e.retryable or (attempt == max_retries and not waiting):
-                raise
-            wait = backoff * 2**attempt * random.uniform(0.5, 1.0)
-            attempt, seen = attempt + (not waiting), through
-            await asyncio.sleep(e.retry_after or wait)
+    attempt, seen, siblings = 0, limiter.successes, current()
+    with siblings.asking(answering):
+        while True:
+            siblings.go_on()
+            try:
+                return await once()
+            except BackendError as e:
+                if lost is not None and e.sent:
+                    await lost()
+                through = limiter.successes
+                waiting = e.kind == "rate_limit" and through > seen
+                if e.retryable:
+                    _worth_waiting(e)
+                if not e.retryable or (attempt == max_retries and not waiting):
+                    raise
+                siblings.go_on()
+                wait = backoff * 2**attempt * random.uniform(0.5, 1.0)
+                attempt, seen = attempt + (not waiting), through
+                await asyncio.sleep(e.retry_after or wait)
+
+
+def _worth_waiting(error: BackendError) -> None:
+    """Raise a `UserError` where a server asks to wait for hours."""
+    seconds = error.retry_after or 0.0
+    if seconds <= LONGEST_PAUSE:
+        return
+    wait = timedelta(seconds=min(round(seconds), 10**8))
+    until = datetime.now().astimezone() + wait
+    raise UserError(
+        f"{error.message}; it asks to wait for {wait}, until {until:%Y-%m-%d %H:%M %Z}",
+        hint="run this again then (hret eval --resume last): what is answered is kept",
+    ) from None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

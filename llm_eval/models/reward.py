@@ -17,7 +17,7 @@ from llm_eval.errors import AuthError, BackendError, HretError, RunError, UserEr
 from llm_eval.models.roles import BaseRewardModel, Reward
 from llm_eval.models.transport import Endpoint, Transport
 from llm_eval.records import Failure, Prompt, Usage
-from llm_eval.secret import Secret, secret
+from llm_eval.secret import Secret, parted, secret
 
 Route = Literal["classify", "pooling", "score", "predict"]
 ROUTES: tuple[Route, ...] = ("classify", "pooling", "score", "predict")
@@ -65,9 +65,10 @@ class APIReward(BaseRewardModel):
             raise UserError(f"api={api!r} is none of auto, {', '.join(ROUTES)}")
         self.model, self.asked_label, self.raw = model_name, label, raw
         self.route: Route | None = None if api == "auto" else api
+        base, query = parted(api_base)
         self.transport = _Lists(
             Endpoint(
-                base_url=api_base.rstrip("/").removesuffix("/v1"),
+                base_url=f"{base.rstrip('/').removesuffix('/v1')}?{query}",
                 api_key=secret(api_key),
                 timeout=timeout,
                 concurrency=concurrency,

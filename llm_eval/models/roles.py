@@ -8,6 +8,7 @@ write `rewards`. Each side is derived from the other here. A judge of ours is an
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -104,11 +105,21 @@ async def scored(model: Any, items: Sequence[tuple[Prompt, str]]) -> list[Reward
 def _reward(told: Item | RunError, name: str) -> Reward:
     if isinstance(told, RunError):
         return Failure.of(told, "reward")
+    return checked(told.get("reward"), name)
+
+
+def checked(told: Any, name: str) -> Reward:
+    """A reward as a float, or the failure that it is none: a mean over NaN would be none."""
+    if isinstance(told, Failure):
+        return told
     try:
-        return float(told["reward"])
-    except (KeyError, TypeError, ValueError):
-        said = f"{name} gave no number as reward"
-        return Failure.of(BackendError(said, kind="malformed"), "reward")
+        reward = float(told)
+    except (TypeError, ValueError, OverflowError):
+        reward = math.nan
+    if math.isfinite(reward):
+        return reward
+    said = f"{name} gave no finite number as reward"
+    return Failure.of(BackendError(said, kind="malformed"), "reward")
 
 
 async def rewarded(model: BaseRewardModel, inputs: Sequence[Mapping[str, Any]]) -> list[Item]:
@@ -120,7 +131,8 @@ async def rewarded(model: BaseRewardModel, inputs: Sequence[Mapping[str, Any]]) 
     return [_with_reward(item, found.get(i, none)) for i, item in enumerate(inputs)]
 
 
-def _with_reward(item: Mapping[str, Any], told: Reward) -> Item:
+def _with_reward(item: Mapping[str, Any], given: Reward) -> Item:
+    told = checked(given, "the reward model")
     if isinstance(told, Failure):
         return {**item, "reward": None, "reward_error": told.to_dict()}
     return {**item, "reward": told}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from llm_eval.aio import in_order
@@ -116,12 +117,12 @@ class Served:
         if read_again and not self.model.can.prompt_logprobs:
             raise refused("echo", f"{self.model.label} does not tell the tokens of a prompt")
         echoed = asked.prompts if read_again else ()
-        copies = asked.copies() if asked.write else []
+        copies = asked.copies() if asked.write else ()
         found = await in_order(
-            [
-                *(self._one("prompt_logprobs", p, begun) for p in echoed),
-                *(self._one("generate", p, begun) for p in copies),
-            ]
+            chain(
+                (self._one("prompt_logprobs", p, begun) for p in echoed),
+                (self._one("generate", p, begun) for p in copies),
+            )
         )
         read: Sequence[Prediction | None] = found[: len(echoed)] or [None] * len(asked.prompts)
         told: Sequence[Prediction | None] = found[len(echoed) :]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from llm_eval.records import Prompt
 
 CHAT, COMPLETIONS = "/chat/completions", "/completions"
 MOST_COPIES = 128
+MOST_REPLIES = 4096  # of one request
 _NO_MATTER = (
     *("model", "user", "metadata", "store", "service_tier", "safety_identifier"),
     *("prompt_cache_key", "stream", "stream_options", "parallel_tool_calls"),
@@ -56,13 +57,11 @@ class Asked:
     echo: bool = False
     write: bool = True
 
-    def copies(self) -> list[Prompt]:
+    def copies(self) -> Iterator[Prompt]:
         """Each prompt `n` times; with a seed, each time with the next one."""
-        return [
-            replace(p, sample_id=f"{p.sample_id}/{i}", params=_seeded(p.params, i))
-            for p in self.prompts
-            for i in range(self.n)
-        ]
+        for p in self.prompts:
+            for i in range(self.n):
+                yield replace(p, sample_id=f"{p.sample_id}/{i}", params=_seeded(p.params, i))
 
 
 def read(path: str, payload: Mapping[str, Any], *, images: bool = False) -> Asked:
@@ -108,11 +107,15 @@ def _completion(given: Mapping[str, Any]) -> Asked:
     top = _whole(given, "logprobs", 0, 100)
     if top is not None:
         params["logprobs"] = top
-    prompts = tuple(_prompt(one, params) for one in _listed(given.get("prompt")))
+    n, listed = _copies(given), _listed(given.get("prompt"))
+    if len(listed) * n > MOST_REPLIES:
+        said = f"{len(listed)} prompts with n={n} are over {MOST_REPLIES} replies of one request"
+        raise refused("n" if n > 1 else "prompt", said)
+    prompts = tuple(_prompt(one, params) for one in listed)
     return Asked(
         chat=False,
         prompts=prompts,
-        n=_copies(given),
+        n=n,
         top=top,
         echo=_flag(given, "echo"),
         write=limit != 0,

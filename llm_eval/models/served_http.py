@@ -1,13 +1,14 @@
 """A backend over HTTP, as OpenAI's API: what `hret serve` runs.
 
 GET  /health               is it there? Needs no key.
-GET  /v1/models            the one model
+GET  /v1/models            the one model, by each of its names; `root` is another for other weights
 POST /v1/chat/completions  a conversation; `stream` sends the whole reply, once it is there
 POST /v1/completions       texts or token ids; `echo` with `logprobs` tells those of a prompt
 """
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
 import json
@@ -18,11 +19,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from llm_eval.errors import BackendError, HretError, UserError
 from llm_eval.models.served import Served
 from llm_eval.models.served_asks import CHAT, COMPLETIONS
-from llm_eval.models.served_replies import error_body, failed, models_body
+from llm_eval.models.served_replies import error_body, failed, models_body, root_of
 from llm_eval.secret import Secret
 
 if TYPE_CHECKING:
@@ -61,6 +63,8 @@ class App:
         """The key is asked for; whatever goes wrong is an error in OpenAI's shape."""
         from aiohttp import web
 
+        if self.key is None and (said := _stranger(request.headers)):
+            return web.json_response(failed(said), status=403)
         if request.path != "/health" and not self._has_key(request):
             said = "an API key is needed: Authorization: Bearer KEY, and this is not the one"
             return web.json_response(failed(said, code="invalid_api_key"), status=401)
@@ -94,15 +98,21 @@ class App:
     async def _models(self, request: web.Request) -> web.StreamResponse:
         from aiohttp import web
 
-        body = models_body(self.names[:1])
-        if named := request.match_info.get("name"):
-            self._named(named)
-            return web.json_response(body["data"][0])
-        return web.json_response(body)
+        named = request.match_info.get("name")
+        self._named(named)
+        root = await asyncio.to_thread(root_of, self.served.model)
+        body = models_body((named,) if named else self.names, root)
+        return web.json_response(body["data"][0] if named else body)
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
         from aiohttp import web
 
+        if request.content_type != "application/json":
+            raise BackendError(
+                f"the body is {request.content_type}: send Content-Type: application/json",
+                kind="bad_request",
+                status=415,
+            )
         payload = _parsed(await request.read())
         self._named(payload.get("model"))
         path = request.path.removeprefix("/v1")
@@ -131,6 +141,34 @@ class App:
                 status=404,
                 param="model",
             )
+
+
+def _stranger(headers: Mapping[str, str]) -> str:
+    """Why a request may be a web page's, which no server without a key answers; "" where not.
+
+    A page names itself in Origin; one whose own name was turned to this machine, in Host.
+    """
+    origin, host = headers.get("Origin"), headers.get("Host")
+    if origin is not None and not _is_loopback(origin.partition("://")[2]):
+        said = f"the web page {origin[:200]!r} may not ask this server"
+    elif host is not None and not _is_loopback(host):
+        said = f"this server is not {host[:200]!r}: it answers to localhost and 127.0.0.1"
+    else:
+        return ""
+    return f"{said}; one with a key (HRET_SERVE_KEY) answers whoever has it"
+
+
+def _is_loopback(place: str) -> bool:
+    """Is `place` (host:port) this machine, by its name or by its address?
+
+    >>> [_is_loopback(p) for p in ("localhost:1", "127.0.0.1", "[::1]:80", "h.example", "", "[")]
+    [True, True, True, False, False, False]
+    """
+    try:
+        name = (urlsplit(f"//{place}").hostname or "").removesuffix(".")
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def chunks(body: Mapping[str, Any], usage: bool) -> list[dict[str, Any]]:
@@ -221,7 +259,12 @@ def _parsed(raw: bytes) -> dict[str, Any]:
 
 def _dumped(value: Any) -> str:
     """JSON without the numbers that it has not: a log-probability of minus infinity is large."""
-    return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+    text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return json.dumps(_finite(value), allow_nan=False)
+    return text
 
 
 def _finite(value: Any) -> Any:

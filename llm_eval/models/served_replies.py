@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from llm_eval.errors import BackendError, HretError, Kind
+from llm_eval.models.base import BaseModel
 from llm_eval.models.served_asks import Asked, refused
 from llm_eval.records import Failure, Prediction, Prompt, Token
+from llm_eval.secret import tellable
 
 _STATUS = {"rate_limit": 429, "timeout": 504, "connection": 502, "server": 500, "malformed": 502}
 _CODES = {
@@ -187,7 +191,14 @@ def failed(
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
-def models_body(names: Sequence[str]) -> Mapping[str, Any]:
+def root_of(model: BaseModel) -> str:
+    """What stands behind a model's name, as a hash: of all that decides its replies."""
+    about = json.dumps([model.label, tellable(model.about)], sort_keys=True)
+    return f"hret-{hashlib.sha256(about.encode()).hexdigest()[:16]}"
+
+
+def models_body(names: Sequence[str], root: str) -> Mapping[str, Any]:
     """The body of the list of models."""
-    data = [{"id": n, "object": "model", "created": 0, "owned_by": "hret"} for n in names]
+    told = {"object": "model", "created": 0, "owned_by": "hret", "root": root}
+    data = [{"id": n, **told} for n in names]
     return {"object": "list", "data": data}

@@ -20,7 +20,7 @@ from llm_eval.models.limiter import Limiter, shared_limiter
 from llm_eval.models.pace import reset_after
 from llm_eval.models.retry import retried, retry_after
 from llm_eval.records import Usage
-from llm_eval.secret import Secret, secret
+from llm_eval.secret import Secret, parted, scrubbed, secrets_in
 
 if TYPE_CHECKING:
     import aiohttp
@@ -45,7 +45,8 @@ class Endpoint:
     """Where requests go. `timeout` is in seconds, for one whole request.
 
     `concurrency` fixes how many are under way; `rpm` and `tpm` cap requests and tokens a minute.
-    `headers` go with every request, and may hold what nobody is to see.
+    `headers` go with every request, and may hold what nobody is to see; so may the query of the
+    address, which is parted from `base_url`. `hidden` are further texts to take out of errors.
     """
 
     base_url: str = DEFAULT_BASE
@@ -57,8 +58,13 @@ class Endpoint:
     max_retries: int = 3
     backoff: float = 0.5
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    query: str = field(default="", repr=False)
+    hidden: frozenset[str] = field(default=frozenset(), repr=False)
 
     def __post_init__(self) -> None:
+        base, query = parted(self.base_url)
+        object.__setattr__(self, "base_url", base)
+        object.__setattr__(self, "query", query or self.query)
         if self.concurrency is not None and self.concurrency < 1:
             raise UserError(f"concurrency {self.concurrency} is less than 1")
         for name, value in (("rpm", self.rpm), ("tpm", self.tpm)):
@@ -78,6 +84,19 @@ class Endpoint:
                 f"api_base {self.base_url!r} is no address",
                 hint="it begins with http:// or https:// and mostly ends in /v1",
             )
+
+    def url(self, path: str) -> str:
+        """Where a path lies, with the query that goes with every request."""
+        whole = self.base_url.rstrip("/") + path
+        return f"{whole}?{self.query}" if self.query else whole
+
+    def scrubbed(self, text: str) -> str:
+        """`text` without the key, what stands in headers and query, and what else is hidden."""
+        found = set(self.hidden) | secrets_in(f"http://h/?{self.query}")
+        found |= {value for _, value in self.headers} | secrets_in({"headers": dict(self.headers)})
+        if self.api_key:
+            found.add(self.api_key.reveal())
+        return scrubbed(text, found)
 
 
 @dataclass
@@ -104,11 +123,12 @@ class Transport:
         A 429 uses up no attempt as long as others get through: waiting is then all it takes.
         `lost` is told of every attempt that broke off without saying what it cost.
         """
-        body = json.dumps(payload, ensure_ascii=False).encode()
+        body = _encoded(payload)
         reply = await retried(
             lambda: self._once("POST", path, body),
             self.limiter,
             max_retries=self.endpoint.max_retries,
+            answering=self.answering,
             backoff=self.endpoint.backoff,
             lost=lost,
         )
@@ -120,21 +140,31 @@ class Transport:
 
         Returns the entry of `model` in the server's list. A server without a list passes; one whose
         list lacks `model` does too, for lists are often partial: the first request will tell.
+        One that is busy is asked again.
         """
         try:
-            listed = (await self._once("GET", "/models", None)).get("data")
-            entries = [e for e in listed if isinstance(e, dict)] if isinstance(listed, list) else []
-            return next((e for e in entries if e.get("id") == model), {})
+            told = await retried(
+                self._listed,
+                self.limiter,
+                max_retries=self.endpoint.max_retries,
+                backoff=self.endpoint.backoff,
+            )
+        except (AuthError, _Unreachable):
+            raise
+        except (BackendError, UserError):
+            return {}
+        listed = told.get("data")
+        entries = [e for e in listed if isinstance(e, dict)] if isinstance(listed, list) else []
+        return next((e for e in entries if e.get("id") == model), {})
+
+    async def _listed(self) -> Mapping[str, Any]:
+        try:
+            return await self._once("GET", "/models", None)
         except BackendError as e:
             if e.kind in ("connection", "timeout"):
-                raise UserError(
-                    e.message, hint="is the server running, and is --api-base right?"
-                ) from None
-        except AuthError:
+                said = "is the server running, and is --api-base right?"
+                raise _Unreachable(e.message, hint=said) from None
             raise
-        except UserError:
-            pass
-        return {}
 
     async def close(self) -> None:
         """Close the connections."""
@@ -154,7 +184,7 @@ class Transport:
             self.answering.add(task)
             try:
                 async with self._client().request(
-                    method, self.endpoint.base_url.rstrip("/") + path, data=body
+                    method, self.endpoint.url(path), data=body
                 ) as reply:
                     status, raw = reply.status, await self._body(reply)
                     headers = {k.lower(): v for k, v in reply.headers.items()}
@@ -228,7 +258,7 @@ class Transport:
         said, code, param = _reason(raw)
         if isinstance(code, int) and code >= BUSY:
             status = code // 100
-        message = f"{self._where} answered {status}: {self._scrubbed(said)[:500]}"
+        message = f"{self._where} answered {status}: {self.endpoint.scrubbed(said)[:500]}"
         if status in (401, 403):
             return AuthError(message, hint="check OPENAI_API_KEY or --api-key")
         if code == "insufficient_quota":
@@ -247,12 +277,6 @@ class Transport:
             kind, message = "length", f"the prompt is over the context length: {message}"
         return BackendError(message, kind=kind, status=status, param=param)
 
-    def _scrubbed(self, text: str) -> str:
-        """`text` without the key, and without what stands in the user's own headers."""
-        for hidden in (self.endpoint.api_key, *(secret(v) for _, v in self.endpoint.headers)):
-            text = hidden.scrub(text) if hidden else text
-        return text
-
     @property
     def limiter(self) -> Limiter:
         """The limiter that all users of this endpoint share."""
@@ -267,7 +291,7 @@ class Transport:
 
     @property
     def _where(self) -> str:
-        return re.sub(r"//[^/@]*@", "//", self.endpoint.base_url)
+        return self.endpoint.base_url
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -284,6 +308,18 @@ class Transport:
                 trust_env=bool(os.environ.get("HTTPS_PROXY") or os.environ.get("HTTP_PROXY")),
             )
         return self._session
+
+
+class _Unreachable(UserError):
+    """Nobody answers at an address."""
+
+
+def _encoded(payload: Mapping[str, Any]) -> bytes:
+    """JSON; escaped where a half of a surrogate pair stands in it, which no UTF-8 can hold."""
+    try:
+        return json.dumps(payload, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(payload).encode()
 
 
 def _parsed(raw: bytes) -> Any:

@@ -23,7 +23,7 @@ from llm_eval.models.hf.encoding import Texts
 from llm_eval.models.vllm_arguments import parted, told
 from llm_eval.models.vllm_engine import Engine, Told, sampling
 from llm_eval.models.vllm_likelihood import Request
-from llm_eval.models.vllm_work import Seeds, Work, drawn, weighed
+from llm_eval.models.vllm_work import Work, drawn, seeds, weighed
 from llm_eval.records import Failure, Prediction, Prompt, Usage
 
 R = TypeVar("R")
@@ -125,8 +125,8 @@ class VLLMModel(BaseModel):
         weakref.finalize(self, self._engine.stop)
         self._work: Work | None = None
         self._pool = ThreadPoolExecutor(1, "hret-vllm-tokens")
-        self._seeds = Seeds(self.asked.seed)
         self._usage = Usage()
+        self._files: str | None = None  # a hash of those that were loaded
         self._ways = {"one_request": 0, "prompt_logprobs": 0, "read_again": 0}
 
     @property
@@ -142,10 +142,9 @@ class VLLMModel(BaseModel):
     @property
     def about(self) -> dict[str, Any]:
         """What decides a result besides the prompt; more of it once the model is loaded."""
-        asked, name = self.asked, self.arguments["model"]
+        asked = self.asked
         known: dict[str, Any] = {
-            "model": name,
-            "files": identity.of_files(name),
+            "model": self.arguments["model"],
             "engine": told({k: v for k, v in self.arguments.items() if k != "model"}),
             "sampling": told(self.sampling) or None,
             "chat_template_kwargs": self.chat_template_kwargs or None,
@@ -180,8 +179,8 @@ class VLLMModel(BaseModel):
 
     async def generate(self, prompts: Sequence[Prompt]) -> list[Prediction]:
         """A reply to each prompt, in order."""
-        seeds = self._seeds.of(prompts)
-        asked = await self._do(lambda work: work.replies(prompts, seeds))
+        by = seeds(prompts, self.asked.seed)
+        asked = await self._do(lambda work: work.replies(prompts, by))
         outputs = iter(await self._engine.ask([r.job for r in asked if not isinstance(r, Failure)]))
 
         def read(work: Work) -> list[Prediction]:
@@ -263,6 +262,7 @@ class VLLMModel(BaseModel):
         token = settings.load().hf_token
         if token and "hf_token" not in self.arguments:
             self._engine.arguments = {**self.arguments, "hf_token": token.reveal()}
+        self._files = identity.of_files(str(self.arguments["model"]))
         self._engine.start()
         try:
             sampling({**self.sampling, **drawn(self.asked)})
@@ -292,6 +292,7 @@ class VLLMModel(BaseModel):
     def _loaded_as(self, work: Work) -> dict[str, Any]:
         config = self._engine.llm.llm_engine.model_config
         return {
+            "files": self._files,
             "revision": getattr(config.hf_config, "_commit_hash", None) or config.revision,
             "dtype": str(config.dtype).removeprefix("torch."),
             "quantization": config.quantization,

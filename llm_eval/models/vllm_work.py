@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
 from llm_eval.errors import BackendError
-from llm_eval.models.hf.asking import Asked, Refused
+from llm_eval.models.hf.asking import Asked, Refused, draws
 from llm_eval.models.hf.encoding import Ids, Texts, pictures, turns
 from llm_eval.models.vllm_engine import Job, Told
 from llm_eval.models.vllm_likelihood import ONE_TOKEN, Request, Weighed, requests
@@ -244,30 +243,14 @@ def weighed(prompt: Prompt, asked: Sequence[Request], outputs: Sequence[Told]) -
     )
 
 
-class Seeds:
-    """What each reply is drawn by: alike in every run where there is a seed.
+def seeds(prompts: Sequence[Prompt], seed: int | None) -> list[int]:
+    """A seed for each reply, alike in every run where there is one: see `draws`."""
+    keys = draws(prompts, seed)
+    return [secrets.randbelow(SEEDS) if key is None else _seed(key) for key in keys]
 
-    A sample's replies differ among each other, in one call or in several.
-    """
 
-    def __init__(self, seed: int | None) -> None:
-        self.seed = seed
-        self._seen: Counter[str] = Counter()
-
-    def of(self, prompts: Sequence[Prompt]) -> list[int | None]:
-        """A seed for each prompt."""
-        found: list[int | None] = []
-        for prompt in prompts:
-            own = prompt.params.get("seed")
-            base = self.seed if own is None else own
-            if base is None:
-                found.append(secrets.randbelow(SEEDS))
-                continue
-            name = f"{base}" if own is not None else f"{base}/{prompt.sample_id}"
-            drawn = blake2b(f"{name}/{self._seen[name]}".encode(), digest_size=8).digest()
-            found.append(int.from_bytes(drawn) % SEEDS)
-            self._seen[name] += 1
-        return found
+def _seed(key: str) -> int:
+    return int.from_bytes(blake2b(key.encode(), digest_size=8).digest()) % SEEDS
 
 
 def drawn(asked: Asked) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -14,19 +15,29 @@ from typing import Any
 
 from llm_eval.dataset.base import BaseDataset
 from llm_eval.errors import UserError
+from llm_eval.models.base import BaseModel
+from llm_eval.models.function import FunctionModel
+from llm_eval.models.plugged import PluggedModel
+from llm_eval.models.roles import BaseRewardModel, PluggedReward
 from llm_eval.records import Prompt, Sample
-from llm_eval.runs.keys import canonical, content
+from llm_eval.runs.code import code_of
+from llm_eval.runs.keys import canonical, content, told
 
 _LIBRARIES = ("torch", "transformers", "vllm", "litellm", "openai", "datasets")
 _MODULE = "dataset.py"
+_SECRET = re.compile(
+    r"key|token(?!i[sz]er)|secret|auth(?!ors?$)|password|cookie|headers", re.IGNORECASE
+)
+_ADDRESS = re.compile(r"(\w+://)(?:[^/@\s]*@)?([^?#\s]*)[?#]?\S*")
+_CODE = "code."
 
 
 def hash_of(pairs: Iterable[tuple[Sample, Prompt]]) -> str:
     """A hash of samples and of what is asked for each: ids, prompts, options, references, ..."""
     digest = hashlib.sha256()
     for sample, prompt in pairs:
-        told = content(prompt) or [prompt.text, prompt.options]
-        text = canonical([sample.id, sample.reference, told, dict(sample.metadata)])
+        asked = content(prompt, strict=False)
+        text = canonical([sample.id, sample.reference, asked, told(sample.metadata, strict=False)])
         digest.update(text.encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
@@ -61,9 +72,55 @@ def port_of(dataset: BaseDataset) -> dict[str, Any]:
     return {name: manifest[name] for name in names if manifest.get(name) is not None}
 
 
+def public(value: Any) -> Any:
+    """`value` JSON-ready and without what is secret, by its name: keys, tokens, headers, ...
+
+    A number is none, as in max_tokens. Of an address user, password and query go.
+
+    >>> public({"max_tokens": 5, "apiKey": "sk-1", "api_base": "http://u:p@h/v1?key=sk-1"})
+    {'max_tokens': 5, 'api_base': 'http://h/v1'}
+    """
+    if isinstance(value, Mapping):
+        kept = {str(k): v for k, v in value.items() if isinstance(v, int | float) or _open(k)}
+        return {name: public(below) for name, below in kept.items()}
+    if isinstance(value, list | tuple):
+        return [public(each) for each in value]
+    if isinstance(value, str):
+        return _ADDRESS.sub(r"\1\2", value)
+    if callable(value):
+        return code_of(value)
+    return value if value is None or isinstance(value, int | float) else type(value).__qualname__
+
+
+def _open(name: Any) -> bool:
+    return not _SECRET.search(str(name))
+
+
+def made_of(
+    model: BaseModel | BaseRewardModel, params: Mapping[str, Any], role: str = "model"
+) -> dict[str, Any]:
+    """What decides the replies of a model that does not say so itself: parameters and code."""
+    inner = model.inner if isinstance(model, PluggedModel | PluggedReward) else model
+    silent = type(model).about in (BaseModel.about, BaseRewardModel.about)
+    if not silent and inner is model:
+        return {}
+    code = code_of(model.function if isinstance(model, FunctionModel) else type(inner))
+    given = {} if isinstance(model, FunctionModel) else params or getattr(model, "params", {})
+    own = {"seed": model.seed} if hasattr(model, "seed") else {}
+    found = {f"{role}_params": public({**own, **given})}
+    return {**found, **({f"{_CODE}{role}": code} if code else {})}
+
+
+def judged_by(dataset: BaseDataset, method: Any) -> dict[str, str]:
+    """Hashes of the code of a method and of a dataset that are neither ours nor ported."""
+    codes = {"method": code_of(type(method))}
+    codes["dataset"] = "" if port_of(dataset) else code_of(type(dataset))
+    return {f"{_CODE}{name}": code for name, code in codes.items() if code}
+
+
 def record(asked: Mapping[str, Any]) -> dict[str, Any]:
     """What `run.json` holds: what was asked, when, and by which versions."""
-    plain = json.loads(canonical(dict(asked)))
+    plain = _plain(asked)
     return {"asked": plain, "begun": datetime.now(UTC).isoformat(), "versions": versions()}
 
 
@@ -77,18 +134,34 @@ def agree(
     Raises:
         UserError: it did not; the sentence names what differs.
     """
-    was, told = _flat(then), _flat(json.loads(canonical(dict(now))))
-    for name in [*told, *(n for n in was if n not in told)]:
+    was, new = _flat(then), _flat(_plain(now))
+    names = [*new, *(n for n in was if n not in new)]
+    for name in sorted(names, key=lambda name: name.startswith(_CODE)):  # what it does says more
         late = partly and name.startswith("about")
-        if late or name.endswith("api_base") or was.get(name) == told.get(name):
+        if late or name.endswith("api_base") or was.get(name) == new.get(name):
             continue
-        said = f"{name} was {_shown(was.get(name))} and is {_shown(told.get(name))}"
+        if (part := _served(name)) and not all(any(map(part.match, of)) for of in (was, new)):
+            continue
+        said = f"{name} was {_shown(was.get(name))} and is {_shown(new.get(name))}"
         if name == "prompts":
             said = "the dataset's samples, or their prompts, are others"
+        elif name.startswith(_CODE):
+            said = f"the code of the {name.removeprefix(_CODE)} is another"
         raise UserError(
             f"run {run} cannot go on with this: {said}",
             hint="ask what it was asked, or begin a new run without resume",
         )
+
+
+def _plain(asked: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(canonical(told(asked, strict=False)))
+    return found
+
+
+def _served(name: str) -> re.Pattern[str] | None:
+    """Finds all that an `about` tells of what a server serves; None where `name` is none of it."""
+    found = re.match(r"about\.(?:\w+\.)?served(?:\.|$)", name)
+    return re.compile(re.escape(found[0].rstrip("."))) if found else None
 
 
 def _flat(value: Mapping[str, Any], above: str = "") -> dict[str, Any]:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from llm_eval.errors import RunError, UserError
+from llm_eval.errors import HretError, RunError, UserError
 from llm_eval.evaluation.base import BaseEvaluator
 from llm_eval.models.base import BaseModel
 from llm_eval.models.baselines import First, Oracle, Random
 from llm_eval.models.function import FunctionModel
 from llm_eval.models.plugged import PluggedModel
 from llm_eval.records import Failure, Prediction, Prompt
-from llm_eval.runs.keys import Keys
+from llm_eval.runs.keys import Keys, Untold
 
 _NEVER_KEPT = (FunctionModel, PluggedModel, Oracle, First, Random)  # their code may change
 _GROUPS = ("params", "parameters", "sampling", "generation")
+Told = list[Prediction | None]
 _HOLD = 0.25  # seconds that a pause of a limiter lasts, unless it is renewed
 
 
@@ -49,14 +51,25 @@ class Asking:
                 )
             return False
         about, weighs = self._generator.about, self._method.scoring == "logprob"
-        self._temperature = 0.0 if weighs and about else temperature_of(about)
+        if not about:
+            return self._cannot(wanted, "does not say by `about` what decides its replies")
+        self._temperature = 0.0 if weighs else temperature_of(about)
         self._all = bool(wanted)
         if wanted is False or (wanted is None and self._temperature != 0):
             return False
         chat = f"{self._method.delimiter!r}/{self._generator.can.chat}"
         how = f"weigh/{chat}" if weighs else "generate"
-        self._keys = Keys(self._generator.label, about, how)
+        try:
+            self._keys = Keys(self._generator.label, about, how)
+        except Untold as e:
+            return self._cannot(wanted, f"tells a {e} in `about`, which is no JSON")
         return True
+
+    def _cannot(self, wanted: bool | None, why: str) -> bool:
+        if not wanted:
+            return False
+        label = self._generator.label
+        raise UserError(f"replies of {label!r} are not kept: it {why}", hint="leave cache out")
 
     def keys(self, prompt: Prompt) -> list[bytes | None]:
         """The key of each reply to a prompt; None where it is not kept."""
@@ -66,22 +79,42 @@ class Asking:
         fixed = prompt.params.get("temperature", self._temperature) == 0
         if not fixed and not self._all:
             return [None for _ in turns]
-        return [self._keys.of(prompt, turn, by_lot=not fixed) for turn in turns]
+        return [self._keys.of(replace(prompt, turn=i), by_lot=not fixed) for i in turns]
 
-    async def asked(self, prompts: Sequence[Prompt]) -> list[Prediction]:
-        """A prediction for each prompt, in order.
+    async def asked(self, prompts: Sequence[Prompt]) -> tuple[Told, HretError | None]:
+        """A prediction for each prompt, in order; and what ends the run, with None for the rest.
 
         What the backend raises for several prompts at once is divided until it is one prompt's;
-        where trying again may help it is a failure of all of them, which `resume` asks again.
+        where trying again may help it is a failure of all of them, which `resume` asks again. The
+        predictions that an error brings along (`finished`, in the order of the prompts) stand.
         """
         try:
-            return list(await self._call(prompts))
-        except RunError as e:
-            if len(prompts) > 1 and not e.retryable:
-                half = len(prompts) // 2
-                return [*await self.asked(prompts[:half]), *await self.asked(prompts[half:])]
-            failure = Failure.of(e, "generate")
-            return [Prediction(sample_id=p.sample_id, failure=failure) for p in prompts]
+            return list(await self._call(prompts)), None
+        except HretError as e:
+            found, error = self._finished(e, prompts), e
+        left = [i for i, p in enumerate(found) if p is None]
+        if not isinstance(error, RunError):
+            return found, error
+        if error.retryable or len(prompts) == 1:
+            failure = Failure.of(error, "generate")
+            for i in left:
+                found[i] = Prediction(sample_id=prompts[i].sample_id, failure=failure)
+            return found, None
+        size = max(1, len(left) // 2) if len(left) == len(prompts) else max(1, len(left))
+        for part in (left[:size], left[size:]):
+            told, ends = await self.asked([prompts[i] for i in part]) if part else ([], None)
+            for i, prediction in zip(part, told, strict=True):
+                found[i] = prediction
+            if ends is not None:
+                return found, ends
+        return found, None
+
+    def _finished(self, error: HretError, prompts: Sequence[Prompt]) -> Told:
+        finished = getattr(error, "finished", None)
+        generated = self._method.scoring != "logprob"
+        if generated and isinstance(finished, Sequence) and len(finished) == len(prompts):
+            return list(finished)
+        return [None] * len(prompts)
 
     async def _call(self, prompts: Sequence[Prompt]) -> Sequence[Prediction]:
         """Where options are weighed, a prompt that has none is not asked and has no text."""

@@ -9,6 +9,7 @@ from typing import Any
 from llm_eval.dataset.base import BaseDataset
 from llm_eval.errors import RunError
 from llm_eval.evaluation.base import BaseEvaluator
+from llm_eval.models.roles import checked
 from llm_eval.records import Failure, Prediction, Prompt, Sample, Score
 from llm_eval.results import Reply
 
@@ -38,20 +39,29 @@ async def _verdicts(
 
 
 async def rewarded(prompts: Sequence[Prompt], replies: Sequence[Reply], model: Any) -> list[Reply]:
-    """The replies with what the reward model of `model` gives for each that has a text."""
-    places = [i for i, r in enumerate(replies) if r.prediction.text is not None and not r.error]
+    """The replies with what the reward model of `model` gives for each that has a text.
+
+    One that has its reward already keeps it.
+    """
+    places = [i for i, reply in enumerate(replies) if unrewarded(reply)]
     items = [(prompts[i], replies[i].prediction.text) for i in places]
     try:
         given = await model.rewards(items) if items else []
     except RunError as e:
         given = [Failure.of(e, "reward")] * len(items)
     found = list(replies)
-    for place, reward in zip(places, given, strict=True):
+    for place, told in zip(places, given, strict=True):
+        reward = checked(told, "the reward model")
         if isinstance(reward, Failure):
             found[place] = replace(found[place], reward_error=reward.to_dict())
         else:
-            found[place] = replace(found[place], reward=float(reward))
+            found[place] = replace(found[place], reward=reward, reward_error=None)
     return found
+
+
+def unrewarded(reply: Reply) -> bool:
+    """Is a reward still to be given for it?"""
+    return reply.prediction.text is not None and not reply.error and reply.reward is None
 
 
 def _can_be_judged(sample: Sample, prediction: Prediction, method: BaseEvaluator) -> bool:

@@ -23,11 +23,14 @@ class Spent:
 
 
 class Meter:
-    """What `model`, with the judge and reward model beside it, spends from now on."""
+    """What `model`, with the judge and reward model beside it, spends from now on.
+
+    A model in two roles counts once.
+    """
 
     def __init__(self, model: BaseModel) -> None:
         roles: dict[str, Any] = getattr(model, "roles", None) or {"generate": model}
-        self._models = list(roles.values())
+        self._models = list({id(m): m for m in roles.values()}.values())
         self._before = [m.usage for m in self._models]
 
     def spent(self) -> Spent:

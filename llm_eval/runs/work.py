@@ -12,12 +12,11 @@ import asyncio
 import time
 from array import array
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any
 
 from llm_eval.dataset.base import BaseDataset
-from llm_eval.errors import RETRYABLE, UserError
+from llm_eval.errors import RETRYABLE, HretError, UserError
 from llm_eval.evaluation.base import BaseEvaluator
 from llm_eval.models.base import BaseModel
 from llm_eval.records import Failure, Prediction, Prompt, Sample, Usage
@@ -25,7 +24,7 @@ from llm_eval.results import Reply, Row
 from llm_eval.runs import replies as cache
 from llm_eval.runs.asking import Asking
 from llm_eval.runs.journal import Entry, Journal
-from llm_eval.runs.judging import judged, rewarded
+from llm_eval.runs.judging import judged, rewarded, unrewarded
 from llm_eval.runs.meter import Meter
 from llm_eval.runs.store import Store
 from llm_eval.totals import Totals
@@ -38,9 +37,10 @@ GIVE_UP_AFTER = 10  # requests in a row that the transport gave up on
 FINAL = frozenset({"length", "content_filter", "refusal"})  # asking again would end alike
 _TELL_EVERY = 0.1  # seconds between two words on how far it is
 _QUIET = 0.15  # seconds without an answer to wait for, until it is believed
-_UNJUDGED = Failure(
-    where="score", kind="stopped", message="the run ended before this was judged", retryable=True
-).to_dict()
+_STOPPED = Failure(where="", kind="stopped", message="the run ended before", retryable=True)
+_UNASKED = replace(_STOPPED, where="generate", message="the run ended before this was answered")
+_UNJUDGED = replace(_STOPPED, where="score", message="the run ended before this was judged")
+_UNREWARDED = replace(_STOPPED, where="reward", message="the run ended before this was rewarded")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +64,17 @@ class Progress:
 
 @dataclass(slots=True)
 class _Item:
-    """A sample on its way: a prediction for each reply wanted, None where it is to be asked."""
+    """A sample on its way: a prediction for each reply wanted, None where it is to be asked.
+
+    `replies` are those that are judged already, in this session or in an earlier one.
+    """
 
     place: int
     sample: Sample
     prompt: Prompt
     told: list[Prediction | None]
     keys: list[bytes | None]
+    replies: list[Reply | None]
     cached: int = 0
 
     @property
@@ -96,6 +100,7 @@ class Work:
     dataset: BaseDataset
     store: Store
     asking: Asking
+    meter: Meter
     rewards: bool = False
     most_failures: float | None = None
     listener: Callable[[int, int], None] | None = None
@@ -115,7 +120,7 @@ class Work:
         self.totals = Totals(size, self.method.measured)
         self.cached = array("i", [0]) * size
         self._owed, self._again = bytearray(b"\x01") * size, bytearray(size)
-        self.meter, self._began = Meter(self.model), time.monotonic()
+        self._began = time.monotonic()
         self._pack = min(max(1, self.model.can.batch // replies), MOST)
         ahead = self.asking.most_at_once or AHEAD
         self._window = 2 if self._pack > 1 else max(1, min(ahead + 1, AHEAD // replies))
@@ -123,12 +128,15 @@ class Work:
 
     def go_on(self, journal: Journal) -> None:
         """Take over what an earlier session did; what failed in transport is still owed."""
+        failed = bytearray(len(self.samples))
         for place, replies, cached in journal.replay():
-            self.totals.add(place, self._row(self.samples[place], replies))
+            row = self._row(self.samples[place], replies)
+            self.totals.add(place, row)
             self.cached[place] = cached
             self._owed[place] = self._again[place] = any(map(_owes, replies))
+            failed[place] = row.error is not None and not self._again[place]
         self.done = self._earlier = len(self.samples) - sum(self._owed)
-        self._failed = self.totals.failed - sum(self._again)
+        self._failed = sum(failed)
 
     async def run(self) -> None:
         """Do what is owed. What ends it early is raised once what was under way is kept."""
@@ -167,12 +175,13 @@ class Work:
     def _item(self, place: int) -> _Item:
         sample = self.samples[place]
         prompt = self.method.asked(sample)
-        told: list[Prediction | None] = [None] * self.method.replies
-        cached = 0
+        keys, wanted = self.asking.keys(prompt), self.method.replies
+        item = _Item(place, sample, prompt, [None] * wanted, keys, [None] * wanted)
         if self._again[place] and isinstance(self.store.journal, Journal):
-            _, replies, cached = self.store.journal.entry(place)
-            told = [None if _unanswered(r) else r.prediction for r in replies]
-        return _Item(place, sample, prompt, told, self.asking.keys(prompt), cached)
+            _, replies, item.cached = self.store.journal.entry(place)
+            item.told = [None if _unanswered(r) else r.prediction for r in replies]
+            item.replies = [None if _unanswered(r) or _unjudged(r) else r for r in replies]
+        return item
 
     async def _look_up(self, items: Sequence[_Item]) -> None:
         keys = {key for i in items for key in (i.keys[m] for m in i.missing) if key is not None}
@@ -187,7 +196,9 @@ class Work:
                     item.cached += 1
 
     async def _do(self, pack: list[_Item]) -> None:
-        fresh = await self._ask(pack)
+        fresh, error = await self._ask(pack)
+        if error is not None:
+            pack = [i for i in pack if any(p.failure is not _UNASKED for p in i.predictions)]
         self._judging += 1
         try:
             entries = await self._judged(pack)
@@ -207,32 +218,56 @@ class Work:
                 self.listener(self.done, len(self.samples))
         if time.monotonic() - self._told >= _TELL_EVERY:
             self._tell("running")
+        if error is not None:
+            raise error
         self._give_up(pack)
 
-    async def _ask(self, pack: list[_Item]) -> list[cache.Found]:
-        """Ask for what is missing; the replies that may be kept, with their keys."""
+    async def _ask(self, pack: list[_Item]) -> tuple[list[cache.Found], HretError | None]:
+        """Ask for what is missing; the replies that may be kept, with their keys.
+
+        And what ends the run, where something does: what came before it stands.
+        """
         wanted = [(item, turn) for item in pack for turn in item.missing]
         if not wanted:
-            return []
-        told = await self.asking.asked([item.prompt for item, _ in wanted])
+            return [], None
+        prompts = [replace(item.prompt, turn=turn) for item, turn in wanted]
+        told, error = await self.asking.asked(prompts)
         fresh, gone = [], True
-        for (item, turn), prediction in zip(wanted, told, strict=True):
+        for (item, turn), came in zip(wanted, told, strict=True):
+            prediction = came or Prediction(sample_id=item.sample.id, failure=_UNASKED)
             item.told[turn], key = prediction, item.keys[turn]
             failure = prediction.failure
             gone = gone and failure is not None and failure.kind in RETRYABLE
             if key is not None and not failure and (prediction.text or prediction.options):
                 fresh.append((key, prediction))
         self._gone = self._gone + (1 if len(pack) == 1 else GIVE_UP_AFTER // 2) if gone else 0
-        return fresh
+        return fresh, error
 
     async def _judged(self, pack: list[_Item]) -> list[Entry]:
-        pairs = [(item.sample, p) for item in pack for p in item.predictions]
-        replies = await judged(pairs, self.method, self.dataset)
+        """The pack with its verdicts and rewards; only what has none yet is given one."""
+        new = [(i, turn) for i in pack for turn, reply in enumerate(i.replies) if reply is None]
+        pairs = [(i.sample, i.predictions[turn]) for i, turn in new]
+        for (item, turn), reply in zip(
+            new, await judged(pairs, self.method, self.dataset), strict=True
+        ):
+            item.replies[turn] = reply
+        replies = [reply for item in pack for reply in item.replies if reply is not None]
         if self.rewards:
             prompts = [item.prompt for item in pack for _ in item.told]
             replies = await rewarded(prompts, replies, self.model)
         each = iter(replies)
         return [Entry(item.place, [next(each) for _ in item.told], item.cached) for item in pack]
+
+    def _unfinished(self, item: _Item) -> Entry:
+        """What is known of a sample whose judging was ended; the rest is owed."""
+        replies = [
+            reply or Reply(p, None, (p.failure or _UNJUDGED).to_dict())
+            for p, reply in zip(item.predictions, item.replies, strict=True)
+        ]
+        if self.rewards:
+            lost = _UNREWARDED.to_dict()
+            replies = [replace(r, reward_error=lost) if unrewarded(r) else r for r in replies]
+        return Entry(item.place, replies, item.cached)
 
     def _row(self, sample: Sample, replies: Sequence[Reply]) -> Row:
         return Row.of(sample, replies, self.method.least)
@@ -285,10 +320,7 @@ class Work:
         if self._tasks:
             await asyncio.wait(self._tasks)
         if self._unjudged:
-            entries = [
-                Entry(i.place, [Reply(p, None, _UNJUDGED) for p in i.predictions], i.cached)
-                for i in self._unjudged
-            ]
+            entries = [self._unfinished(item) for item in self._unjudged]
             await self.store.put(entries, [], self.meter.spent())
 
     def _tell(self, stage: str) -> None:
@@ -316,7 +348,10 @@ def _unanswered(reply: Reply) -> bool:
     return failure is not None and failure.kind not in FINAL
 
 
+def _unjudged(reply: Reply) -> bool:
+    return reply.error is not None and reply.error.get("where") == "score"
+
+
 def _owes(reply: Reply) -> bool:
     """Is there something of a reply to be had by asking, or judging, again?"""
-    where: Any = (reply.error or {}).get("where")
-    return _unanswered(reply) or where == "score" or reply.reward_error is not None
+    return _unanswered(reply) or _unjudged(reply) or reply.reward_error is not None

@@ -180,6 +180,39 @@ def test_what_was_filled_in_before_a_batch_broke_off_is_kept() -> None:
     assert asked == ["a", "b", "c", "c", "d"]
 
 
+def test_replies_in_a_batch_that_was_put_in_another_order_stay_with_their_samples() -> None:
+    """A class may sort what it is given, and break off, or lose the marks of some."""
+    asked: list[str] = []
+
+    class Sorting:
+        def generate_batch(self, inputs: list[dict[str, Any]], **_: Any) -> list[dict[str, Any]]:
+            inputs.sort(key=lambda item: len(item["input"]))
+            for item in inputs:
+                asked.append(item["input"])
+                if item["input"] == "bad one":
+                    raise RuntimeError("boom")
+                item["prediction"] = f"to {item['input']}"
+            return inputs
+
+    given = ["a long question", "bad one", "q", "qu"]
+    found = as_backend(Sorting()).generate_batch([{"input": t} for t in given])
+    assert [item["prediction"] for item in found] == ["to a long question", None, "to q", "to qu"]
+    assert asked == ["q", "qu", "bad one", "a long question", "bad one"]
+
+
+def test_results_with_the_mark_of_another_are_nobodys() -> None:
+    """A class that copies one result over another loses both, and no third one."""
+
+    class Copying:
+        def generate_batch(self, inputs: list[dict[str, Any]], **_: Any) -> list[dict[str, Any]]:
+            told = [{**i, "prediction": i["input"]} for i in inputs]
+            return [told[1], dict(told[1]), told[2]]
+
+    found = as_backend(Copying()).generate_batch([{"input": t} for t in "abc"])
+    assert [item["prediction"] for item in found] == [None, None, "c"]
+    assert {item["error"]["kind"] for item in found[:2]} == {"malformed"}
+
+
 def test_an_error_that_a_class_reports_is_its_samples() -> None:
     """`error` in a result is a failure, whatever stands as prediction; thoughts are kept."""
     model = load_model(path_of("reporting"))

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from llm_eval.models.litellm_errors import is_secret
+from llm_eval.secret import is_secret
 from tests.fakes.anthropic import AnthropicServer
 from tests.fakes.azure import AzureServer
 from tests.fakes.cohere import CohereServer

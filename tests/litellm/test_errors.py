@@ -180,4 +180,20 @@ def test_no_key_in_a_result(provider: tuple[str, ProviderServer]) -> None:
     name, server = provider
     model = model_of(name, server, extra_headers={"x-team": "a", "cookie": "s3cret"})
     assert KEY not in f"{one(model)} {model.about} {model.params} {model.label} {vars(model)}"
-    assert "s3cret" not in str(model.about) and "x-team" in str(model.about)
+    assert "s3cret" not in str(model.about) and "x-team" not in str(model.about)
+
+
+def test_an_error_that_ends_the_run_keeps_what_is_answered(anthropic: AnthropicServer) -> None:
+    """The error holds the replies that there are; nothing is sent after it."""
+    anthropic.script += [None, Trouble(400, "Your credit balance is too low")]
+    model = model_of("anthropic", anthropic, concurrency=1)
+    with pytest.raises(UserError, match="credit balance") as caught:
+        generated(model, prompts("a", "b", "c", "d"))
+    assert [p is not None for p in caught.value.finished] == [True, False, False, False]
+    assert len(anthropic.requests) == 2
+
+
+def test_half_of_a_surrogate_pair_fails_alone(chat: ChatServer) -> None:
+    """No provider could be sent it."""
+    found = generated(model_of("openai", chat), prompts("half \ud800", "b"))
+    assert [p.failure and p.failure.kind for p in found] == ["bad_request", None]

@@ -163,7 +163,6 @@ def test_what_it_says_of_itself_decides_a_reply(chat: ChatServer) -> None:
         "model": "gpt-4",
         "api_base": chat.url,
         "temperature": 0,
-        "extra_headers": {"x-team": "a"},
         "litellm": about["litellm"],
     }
     others = [
@@ -173,6 +172,19 @@ def test_what_it_says_of_itself_decides_a_reply(chat: ChatServer) -> None:
         model_of("azure", chat, temperature=0),
     ]
     assert len({json.dumps(m.about, sort_keys=True) for m in (model, *others)}) == 5
+
+
+def test_an_address_of_the_environment_decides_a_reply(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without what is secret in it; another resource is another model."""
+    told = []
+    for place in ("https://alice.example", "https://bob.example?api-key=s3cret"):
+        monkeypatch.setenv("AZURE_API_BASE", place)
+        monkeypatch.setenv("AZURE_API_KEY", "s3cret")
+        told.append(load_model("litellm", model_name="azure/ours").about["environment"])
+    assert told == [
+        {"AZURE_API_BASE": "https://alice.example"},
+        {"AZURE_API_BASE": "https://bob.example"},
+    ]
 
 
 def test_a_second_limit_is_kept_per_provider(chat: ChatServer, azure: AzureServer) -> None:

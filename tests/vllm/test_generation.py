@@ -87,6 +87,16 @@ def test_a_seed_repeats_a_run_and_not_a_reply(vllm: Made) -> None:
     assert drawn[0] == drawn[1]
 
 
+def test_a_turn_is_drawn_alike_with_the_others_and_alone(vllm: Made) -> None:
+    """In another call of the same backend, and in any order."""
+    model = vllm(temperature=1.0, max_tokens=16, seed=7)
+    turns = [Prompt(sample_id="s", text=TEXTS[0], turn=t) for t in range(4)]
+    whole = [p.text for p in written(model, turns)]
+    assert len(set(whole)) == 4
+    assert [p.text for p in written(model, turns[::-1])] == whole[::-1]
+    assert written(model, turns[2:3])[0].text == whole[2]
+
+
 def test_a_prompt_over_the_context_costs_one_sample(vllm: Made) -> None:
     """Its failure names both lengths. A reply that fills the context says so."""
     over, full, plain = written(

@@ -5,12 +5,13 @@ Nothing here imports torch.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from llm_eval.errors import UserError
-from llm_eval.records import Failure
+from llm_eval.records import Failure, Prompt
 
 OF_A_PROMPT = (
     *("max_tokens", "temperature", "top_p", "top_k", "seed", "stop", "logprobs", "choice"),
@@ -85,6 +86,29 @@ class Asked:
             logprobs=at_least(0, logprobs=given.get("logprobs")),
             choice=tuple(choice),
         )
+
+
+def draws(prompts: Sequence[Prompt], seed: int | None) -> list[str | None]:
+    """What each reply is drawn by; None where there is no seed, of the prompt or the backend.
+
+    It goes by the seed, the sample (where the seed is the backend's) and `Prompt.turn`, so that it
+    is alike in every call. Where one call asks for the same turn again, it is drawn anew.
+
+    >>> draws([Prompt(sample_id="s", text="?", turn=t) for t in (0, 2, 0)], 7)
+    ['7/s/0', '7/s/2', '7/s/0/1']
+    """
+    seen: Counter[tuple[str, int]] = Counter()
+    found: list[str | None] = []
+    for prompt in prompts:
+        again = seen[prompt.sample_id, prompt.turn]
+        seen[prompt.sample_id, prompt.turn] += 1
+        own = prompt.params.get("seed")
+        if own is None and seed is None:
+            found.append(None)
+            continue
+        name = f"{seed}/{prompt.sample_id}" if own is None else f"{own}"
+        found.append(f"{name}/{prompt.turn}" + (f"/{again}" if again else ""))
+    return found
 
 
 def at_least(least: int | None, **given: Any) -> int | None:

@@ -13,6 +13,8 @@ T = TypeVar("T")
 START = 4096  # tokens in the first batch
 MOST = {"cpu": 4096, "cuda": 1 << 18}  # more than that at once is no faster
 ANY = 1 << 40
+EVEN = {"cpu": 1024}  # tokens of a batch from which on padding costs more than another batch
+PADDED = 0.85  # of the longest row: a shorter one is better read in the next batch
 SHARE = 0.25  # of the free memory that keys and values may take by themselves
 log = logging.getLogger("llm_eval.huggingface")
 
@@ -26,13 +28,15 @@ class Size:
     """The size of batches: `rows` at most, and `tokens` at most, padding and all.
 
     "auto" begins small and doubles while all goes well; where memory runs out the size is halved,
-    kept, and the same rows go again. A number of rows is kept to, but where memory runs out.
+    kept, and the same rows go again. A number of rows is kept to, but where memory runs out. Beyond
+    `even` tokens a batch takes no rows that would be padding for a good part.
     """
 
     rows: int
     tokens: int
     most: int
     auto: bool
+    even: int = ANY
 
     @classmethod
     def of(
@@ -45,12 +49,22 @@ class Size:
             limit = min(limit, int(SHARE * free_memory(engine.device) / engine.token_bytes))
         limit = max(1, limit)
         if asked == "auto":
-            return cls(rows=ANY, tokens=min(start, limit), most=limit, auto=True)
+            return cls(
+                rows=ANY, tokens=min(start, limit), most=limit, auto=True, even=EVEN.get(kind, ANY)
+            )
         return cls(rows=asked, tokens=ANY, most=ANY, auto=False)
 
     def fitting(self, longest: int) -> int:
         """How many rows of at most `longest` tokens go at once."""
         return max(1, min(self.rows, self.tokens // max(1, longest)))
+
+    def taken(self, lengths: Sequence[int]) -> int:
+        """How many of these rows, the longest first, go at once."""
+        longest = max(1, lengths[0])
+        most = min(len(lengths), self.fitting(longest))
+        least = min(most, -(-self.even // longest))
+        short = (i for i in range(least, most) if lengths[i] < PADDED * longest)
+        return next(short, most)
 
     def fitted(self) -> None:
         """A full batch went through."""
@@ -113,7 +127,8 @@ def in_batches(
         if stopped():
             raise Stopped
         longest = max(1, length(queue[0]))
-        batch = queue[: size.fitting(longest)]
+        most = size.fitting(longest)
+        batch = queue[: size.taken([length(item) for item in queue[:most]])]
         fits = True
         try:
             work(batch)
@@ -122,7 +137,7 @@ def in_batches(
                 raise
             fits = False
         if fits:
-            full = len(batch) < len(queue)
+            full = len(batch) == most < len(queue)
             queue = queue[len(batch) :]
             if full:
                 size.fitted()

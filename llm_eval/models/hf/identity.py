@@ -23,20 +23,37 @@ def short(text: str | bytes) -> str:
 def of_files(name: str) -> str | None:
     """A hash of the files of a folder, or of one file; None where `name` is neither.
 
-    A large file that is written anew in place changes it, since its time does.
+    A large file that is written anew in place changes it, since its time does. Where the folder is
+    an adapter, the files of the folder that its base model is in belong to it.
     """
-    root = Path(name).expanduser()
-    if not root.exists():
-        return None
-    told = []
-    for path in sorted(p for p in (root.rglob("*") if root.is_dir() else [root]) if p.is_file()):
-        stat = path.stat()
-        if stat.st_size <= SMALL:
-            what = short(path.read_bytes())
-        else:
-            what = f"{stat.st_size}/{stat.st_mtime_ns}"
-        told.append(f"{path.relative_to(root)} {what}")
-    return short("\n".join(told))
+    told: list[str] = []
+    roots, known = [Path(name).expanduser()], set[Path]()
+    while roots:
+        root = roots.pop(0)
+        if not root.exists() or root.resolve() in known:
+            continue
+        known.add(root.resolve())
+        inside = root.rglob("*") if root.is_dir() else [root]
+        for path in sorted(p for p in inside if p.is_file()):
+            told.append(f"{path.relative_to(root)} {_of_file(path)}")
+            if path.name == "adapter_config.json":
+                roots += _base_of(path)
+    return short("\n".join(told)) if known else None
+
+
+def _of_file(path: Path) -> str:
+    stat = path.stat()
+    if stat.st_size <= SMALL:
+        return short(path.read_bytes())
+    return f"{stat.st_size}/{stat.st_mtime_ns}"
+
+
+def _base_of(adapter: Path) -> list[Path]:
+    try:
+        base = json.loads(adapter.read_text("utf-8"))["base_model_name_or_path"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [Path(base)] if isinstance(base, str) and Path(base).is_dir() else []
 
 
 def commit_of(source: Source) -> str | None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llm_eval.errors import UserError
 from llm_eval.models.hf import identity
-from llm_eval.models.hf.asking import Asked, Refused
+from llm_eval.models.hf.asking import Asked, Refused, draws
 from llm_eval.models.hf.batching import Size
 from llm_eval.models.hf.encoding import Texts, pictures
 from llm_eval.models.hf.engine import Engine
@@ -21,7 +20,7 @@ from llm_eval.models.hf.plain_generation import write_plainly
 from llm_eval.models.hf.reading import Reading, read_whole
 from llm_eval.models.hf.rows import Row, Top
 from llm_eval.models.hf.vision import Eyes
-from llm_eval.records import Continuation, Failure, Prediction, Prompt, Token, Usage
+from llm_eval.records import Continuation, Failure, Prediction, Prompt, Token, Usage, comparable
 
 if TYPE_CHECKING:
     from llm_eval.models.huggingface import HuggingFaceModel
@@ -130,19 +129,7 @@ class Work:
 
     def _keys(self, prompts: Sequence[Prompt]) -> list[str]:
         """What each reply is drawn by: alike in every run where there is a seed."""
-        seen: Counter[str] = Counter()
-        keys = []
-        for prompt in prompts:
-            seed, own = prompt.params.get("seed"), True
-            if seed is None:
-                seed, own = self.asked.seed, False
-            number = seen[prompt.sample_id]
-            seen[prompt.sample_id] += 1
-            if seed is None:
-                keys.append(secrets.token_hex(8))
-            else:
-                keys.append(f"{seed}/{number}" if own else f"{seed}/{prompt.sample_id}/{number}")
-        return keys
+        return [key or secrets.token_hex(8) for key in draws(prompts, self.asked.seed)]
 
     def _row(
         self, prompt: Prompt, ids: list[int] | Failure, key: str, **more: Any
@@ -339,6 +326,9 @@ def _weighed(prompt: Prompt, question: Question | Failure) -> Prediction:
             question.found, question.options, prompt.options, strict=True
         )
     )
+    if not comparable(options):
+        said = f"the model's log-probabilities of the options are {[o.logprob for o in options]}"
+        return Prediction(sample_id=prompt.sample_id, failure=_failure("malformed", said))
     best = max(range(len(options)), key=lambda i: options[i].logprob)
     read = len(question.context) + sum(map(len, question.options))
     return Prediction(

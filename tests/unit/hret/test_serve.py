@@ -28,6 +28,7 @@ from tests.conftest import ROOT, Cli
 from tests.fakes.backend import FakeBackend
 
 KEY = "sk-serve-test"
+JSON = {"Content-Type": "application/json"}
 HI: Any = [{"role": "user", "content": "hi"}]
 
 
@@ -89,8 +90,8 @@ def test_the_openai_client() -> None:
         assert text.choices[0].logprobs.token_logprobs == [None, -1.0, -0.5, -0.5, -0.5]
         parts = client.completions.create(model="m", prompt="a", stream=True)
         assert [e.choices[0].text for e in parts] == ["A"]
-        assert [m.id for m in client.models.list()] == ["m"]
-        assert client.models.retrieve("fake:m").id == "m"
+        assert [m.id for m in client.models.list()] == ["m", "fake:m"]
+        assert client.models.retrieve("fake:m").id == "fake:m"
         with pytest.raises(openai.BadRequestError) as caught:
             client.chat.completions.create(model="m", messages=HI, presence_penalty=1)
         assert caught.value.param == "presence_penalty"
@@ -159,9 +160,71 @@ def test_the_key() -> None:
 def test_bad_requests(path: str, data: bytes, status: int) -> None:
     """Each is an error in OpenAI's shape, and the next request is answered."""
     with serving(FakeBackend()) as url:
-        found, body = asked(f"{url}{path}", "POST", data=data)
+        found, body = asked(f"{url}{path}", "POST", data=data, headers=JSON)
         assert (found, body["error"]["type"]) == (status, "invalid_request_error")
         assert asked(f"{url}/health")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        (JSON, 200),
+        ({"Content-Type": "application/json; charset=utf-8"}, 200),
+        ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ({**JSON, "Origin": "https://evil.example"}, 403),
+        ({**JSON, "Origin": "null"}, 403),
+        ({**JSON, "Origin": "http://localhost.evil.example"}, 403),
+        ({**JSON, "Origin": "http://localhost:3000"}, 200),
+        ({**JSON, "Origin": "http://[::1]:3000"}, 200),
+        ({**JSON, "Host": "evil.example"}, 403),
+        ({**JSON, "Host": "localhost:1"}, 200),
+    ],
+    ids=str,
+)
+def test_a_web_page_cannot_ask(headers: dict[str, str], status: int) -> None:
+    """Nothing is asked of the model for one, where there is no key to keep it out."""
+    model = FakeBackend()
+    with serving(model) as url:
+        sent = {"data": b'{"prompt": "a"}', "headers": headers}
+        found, body = asked(f"{url}/v1/completions", "POST", **sent)
+    assert (found, len(model.calls)) == (status, int(status == 200))
+    assert status == 200 or body["error"]["message"]
+
+
+def test_who_has_the_key_may_come_from_anywhere() -> None:
+    """A page that was given the key, under any name of this machine."""
+    headers = {"Authorization": f"Bearer {KEY}", "Origin": "https://a.b", "Host": "a.b"}
+    with serving(FakeBackend(), KEY) as url:
+        assert asked(f"{url}/v1/models", headers=headers)[0] == 200
+
+
+def test_other_weights_behind_a_name_are_another_model() -> None:
+    """The list tells a hash of what decides replies, which our backend keeps replies under."""
+    told = []
+    for weights in ("old", "old", "new"):
+
+        class Weights(FakeBackend):
+            about = {"weights": weights, "api_key": "sk-hidden"}
+
+        with serving(Weights()) as url:
+            model = load_model("openai", model_name="fake:m", api_base=f"{url}/v1")
+
+            async def ask(model: BaseModel = model) -> Any:
+                await model.check()
+                await model.close()
+                return model.about["served"]
+
+            told.append(asyncio.run(ask())["root"])
+    assert told[0] == told[1] != told[2]
+
+
+def test_half_of_a_surrogate_pair_comes_back() -> None:
+    """What was answered is not lost to how it is written."""
+    with serving(FakeBackend()) as url:
+        sent = {"data": rb'{"prompt": "a\ud800", "echo": true}', "headers": JSON}
+        status, body = asked(f"{url}/v1/completions", "POST", **sent)
+    assert (status, body["choices"][0]["text"]) == (200, "a\ud800A\ud800")
 
 
 def test_a_client_that_leaves_is_not_answered_for() -> None:

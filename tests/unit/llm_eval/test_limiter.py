@@ -314,7 +314,7 @@ def test_a_pause_can_be_cancelled() -> None:
 
     async def scene() -> None:
         gate = limiter(fixed=2)
-        gate.pushed_back(started=now(), retry_after=3600)
+        gate.pushed_back(started=now(), retry_after=600)
         came = await guests(gate, 3)
         for guest in came:
             guest.task.cancel()

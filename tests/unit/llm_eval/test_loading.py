@@ -10,7 +10,7 @@ import pytest
 from llm_eval.errors import UserError
 from llm_eval.evaluator import Evaluator
 from llm_eval.models import MODELS, as_backend, load_model
-from llm_eval.models.plugged import tellable
+from llm_eval.secret import tellable
 from tests.conftest import ROOT, Cli
 from tests.fakes.chat import ChatServer
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from llm_eval.aio import run_sync
 from llm_eval.dataset import BaseDataset
 from llm_eval.errors import UserError
 from llm_eval.evaluator import Evaluator
@@ -137,6 +139,104 @@ def test_a_gold_letter_names_a_text() -> None:
     """Where the options are texts and the reference is the letter of one."""
     rows = [{"input": "q", "options": ["서울 -1 1", "부산 -2 1"], "reference": "A"}]
     assert run(rows).metrics["accuracy"] == 1.0
+
+
+def golds(*rows: tuple[object, Sequence[str]]) -> list[str | None]:
+    """Which option is right by a run over samples of (reference, options); None: it fails."""
+    given = [{"input": "q", "options": list(o), "reference": r} for r, o in rows]
+    found: list[str | None] = [None] * len(rows)
+    for best in range(max(len(o) for _, o in rows)):
+        told = run(given, Fixed(best))
+        for i, sample in enumerate(told.samples):
+            if sample.get("evaluation", {}).get("is_correct"):
+                found[i] = rows[i][1][best]
+    return found
+
+
+class Fixed(BaseModel):
+    """Finds the option at one place the likeliest."""
+
+    name = "fixed"
+    can = Capabilities(logprobs=True)
+
+    def __init__(self, best: int = 0, low: float = -9.0, high: float = -1.0) -> None:
+        self.best, self.low, self.high = best, low, high
+
+    async def likelihoods(self, prompts: Sequence[Prompt]) -> list[Prediction]:
+        """Tells no numbers of tokens."""
+        return [
+            Prediction(
+                sample_id=p.sample_id,
+                text=p.options[0],
+                options=tuple(
+                    Continuation(
+                        logprob=self.high if i == self.best else self.low, tokens=0, chars=len(o)
+                    )
+                    for i, o in enumerate(p.options)
+                ),
+            )
+            for p in prompts
+        ]
+
+
+XYZ = ("x", "y", "z")
+
+
+@pytest.mark.parametrize(
+    ("rows", "wanted"),
+    [
+        ([(0, XYZ), (1, XYZ), (2, XYZ)], ["x", "y", "z"]),
+        ([(1, XYZ), (2, XYZ), (3, XYZ)], ["x", "y", "z"]),
+        ([(2, XYZ), (1, XYZ)], ["y", "x"]),
+        ([(0, XYZ), (3, XYZ)], ["x", None]),
+        ([("1", ("2", "3", "1")), ("3", ("2", "3", "1"))], ["1", "3"]),
+        ([(2, ("10", "20", "30"))], [None]),
+        ([(0, XYZ), (1, ("1", "2", "3")), (2, ("10", "20", "30"))], ["x", "2", "30"]),
+        ([(0, XYZ), (1, ("1", "2", "3")), (40, ("40", "50", "60"))], ["x", None, "40"]),
+        ([("B", XYZ), ("0", XYZ), ("1번", XYZ), ("z", XYZ)], ["y", "x", "x", "z"]),
+    ],
+)
+def test_numbers_count_from_what_all_samples_show(
+    rows: list[tuple[object, Sequence[str]]], wanted: list[str | None]
+) -> None:
+    """From 0 where any is 0; texts where options are those numbers; what may be either fails."""
+    assert golds(*rows) == wanted
+
+
+def test_numbers_that_do_not_show_where_they_begin_are_warned_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """They are counted from 1, and this is said."""
+    run([{"input": "q", "options": list(XYZ), "reference": 2}], Fixed())
+    assert "counted from 1" in caplog.text
+    caplog.clear()
+    run([{"input": "q", "options": list(XYZ), "reference": i} for i in (1, 2, 3)], Fixed())
+    assert "counted from 1" not in caplog.text
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1.0, math.nan), (math.nan, -1.0), (-math.inf,) * 2])
+def test_what_cannot_be_compared_is_no_answer(low: float, high: float) -> None:
+    """NaN anywhere, or nothing that is possible: a failure, not the first option."""
+    found = run([row(XYZ)], Fixed(0, low, high))
+    assert (found.metrics["n"], found.metrics["failed"]) == (0, 1)
+    assert found.samples[0]["error"]["kind"] == "malformed"
+    assert run([row(XYZ)], Fixed(0, -math.inf, -1.0)).metrics["accuracy"] == 1.0
+
+
+def test_where_tokens_are_not_told_none_are_counted() -> None:
+    """The measure is left out; it is not another one under its name."""
+    found = run([row(XYZ)], Fixed())
+    assert "accuracy_per_token" not in found.metrics and found.metrics["accuracy_norm"] == 1.0
+
+
+def test_an_empty_option_is_not_the_space_before_it() -> None:
+    """It costs its own sample; the others are asked."""
+    model, asked = Weigher(), (("a -1 1", ""), ("a -1 1",))
+    given = [Prompt(sample_id=str(i), text="q", options=o) for i, o in enumerate(asked)]
+    found = run_sync(model.weigh(given))
+    assert [p.failure and p.failure.kind for p in found] == ["bad_request", None]
+    assert found[0].failure is not None and "option 2 is empty" in found[0].failure.message
+    assert [p.sample_id for p in found] == ["0", "1"] and len(model.seen) == 1
 
 
 def test_return_logits_is_taken_and_implied() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,16 @@ def test_replies_to_the_same_sample_differ(tiny_lm: Path) -> None:
     """Asked several times at once, with a seed too: pass@k stands on that."""
     model = loaded(tiny_lm, seed=7, temperature=1.0, max_new_tokens=12)
     assert len(set(texts(written(model, [PROMPTS[0]] * 4)))) == 4
+
+
+def test_a_turn_is_drawn_alike_with_the_others_and_alone(tiny_lm: Path) -> None:
+    """A reply that failed and is asked for again by itself is the one that was missing."""
+    model = loaded(tiny_lm, seed=7, temperature=1.0, max_new_tokens=12)
+    turns = [replace(PROMPTS[0], turn=t) for t in range(4)]
+    whole = texts(written(model, turns))
+    assert len(set(whole)) == 4
+    assert texts(written(model, turns[2:3])) == whole[2:3]
+    assert texts(written(model, turns[1:])) == whole[1:]
 
 
 @pytest.mark.parametrize("cut", [{"top_k": 1}, {"top_p": 1e-6}], ids=str)

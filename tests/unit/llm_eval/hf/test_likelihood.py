@@ -223,6 +223,33 @@ def test_nothing_to_weigh_is_told(llama: HuggingFaceModel) -> None:
     assert found[1].failure is not None and "option 2 is empty" in found[1].failure.message
 
 
+def test_a_model_that_tells_no_numbers_weighs_nothing(llama: HuggingFaceModel) -> None:
+    """NaN, as overflow leaves it, is that sample's failure, and not the first option."""
+
+    def broken(go: Callable[[], Any], given: Any) -> Any:
+        out = go()
+        out.logits[:] = float("nan")
+        return out
+
+    with forward_of(llama, broken):
+        found = weighed(llama, asked(("q", FOUR), ("q", (" 서울 부산", " A"))))
+    assert [p.failure and p.failure.kind for p in found] == ["malformed", "malformed"]
+    assert all(p.failure and "nan" in p.failure.message and p.text is None for p in found)
+
+
+def test_short_rows_wait_for_the_next_batch() -> None:
+    """Beyond `even` tokens none is taken that would be padding; below it, and on GPUs, all are."""
+    from llm_eval.models.hf.batching import ANY, Size
+
+    lengths = [60] * 10 + [55, 50, 40, 30]
+    taken = [
+        Size(rows=ANY, tokens=4096, most=4096, auto=True, even=even).taken(lengths)
+        for even in (300, 660, 700, 800, ANY)
+    ]
+    assert taken == [11, 11, 12, 14, 14]
+    assert Size(rows=3, tokens=ANY, most=ANY, auto=False, even=60).taken(lengths) == 3
+
+
 def test_images_are_refused(llama: HuggingFaceModel) -> None:
     """A text model that is shown an image says that it sees none."""
     (found,) = weighed(llama, [Prompt(sample_id="1", text="q", options=("A",), images=("x.png",))])

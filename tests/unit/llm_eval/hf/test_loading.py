@@ -15,6 +15,7 @@ import pytest
 from llm_eval.aio import run_sync
 from llm_eval.errors import MissingExtra, UserError
 from llm_eval.models import load_model
+from llm_eval.models.hf.identity import of_files
 from llm_eval.models.huggingface import HuggingFaceModel
 from tests.conftest import ROOT
 from tests.fakes.hub import HubServer
@@ -270,6 +271,23 @@ def test_a_folder_that_changes_is_another_model(chat_lm: Path, tmp_path: Path) -
     after = loaded(folder).about
     assert before["files"] != after["files"]
     assert before["chat_template_hash"] != after["chat_template_hash"]
+
+
+def test_an_adapter_over_another_base_is_another_model(tmp_path: Path) -> None:
+    """The files of the folder that its base model is in count; one that points at itself ends."""
+    base, adapter = tmp_path / "base", tmp_path / "adapter"
+    base.mkdir()
+    adapter.mkdir()
+    (base / "config.json").write_text("1", "utf-8")
+    config = adapter / "adapter_config.json"
+    config.write_text(json.dumps({"base_model_name_or_path": str(base)}), "utf-8")
+    before = of_files(str(adapter))
+    assert before == of_files(str(adapter))
+    (base / "config.json").write_text("2", "utf-8")
+    assert of_files(str(adapter)) != before
+    for told in (str(adapter), "org/name", None):
+        config.write_text(json.dumps({"base_model_name_or_path": told}), "utf-8")
+        assert of_files(str(adapter)) not in (None, before)
 
 
 def test_it_costs_nobody_knows_what(llama: HuggingFaceModel) -> None:

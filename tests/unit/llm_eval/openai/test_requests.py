@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,9 +14,17 @@ from llm_eval.records import Prompt, Sample, Usage
 from tests.fakes.chat import ChatServer
 from tests.fakes.chat_rules import context, refuses, refuses_fields
 from tests.unit.llm_eval.openai.asking import asked, made, one
+from tests.unit.llm_eval.servers import Answer, RawServer, nobody, raw_server
 
 TALK = ({"role": "user", "content": "hi"}, {"role": "assistant", "content": "yes?"})
 LIMITS = ("max_tokens", "max_completion_tokens")
+
+
+@pytest.fixture
+def raw() -> Iterator[RawServer]:
+    """A raw server that runs."""
+    with raw_server() as server:
+        yield server
 
 
 def sent(chat: ChatServer, *prompts: Prompt, **params: Any) -> Any:
@@ -172,9 +182,54 @@ def test_what_decides_a_reply_is_told_and_no_key(chat: ChatServer) -> None:
         "params": {"temperature": 0, "top_k": 1},
     }
     shown = f"{model.transport.endpoint!r} {model.transport!r} {model.about}"
-    assert [s for s in ("hidden-2", "hidden-3") if s in shown] == []
+    assert [s for s in ("hidden-1", "hidden-2", "hidden-3") if s in shown] == []
     assert model.cost(Usage(1, 1_000_000, 0)) == 0.15
     assert made(chat.url).cost(Usage(1, 5, 5)) is None
+
+
+def test_what_is_named_like_a_key_is_told_nowhere(raw: RawServer) -> None:
+    """Neither by `about` nor by an error in which the server sends it back; but it is sent."""
+    secrets = [f"hidden-{i}" for i in range(6)]
+    model = OpenAIModel(
+        "m",
+        api_base=f"{raw.url}?api-key={secrets[0]}",
+        extra_body={"api_key": secrets[1], "deep": [{"apiKey": f"Bearer {secrets[2]}"}]},
+        safety_token=secrets[3],
+        extra_headers={"X-Foo-Auth": secrets[4]},
+        password=secrets[5],
+        max_tokens=5,
+        max_retries=0,
+    )
+    assert model.about["params"] == {"max_tokens": 5, "deep": [{}]}
+    raw.answers = [Answer(400, json.dumps({"error": {"message": " ".join(["no", *secrets])}}))]
+    (found,) = asked(model, one())
+    assert found.failure and found.failure.message.endswith("no" + " ***" * 6)
+    assert "hidden" not in f"{found} {model.about} {model.transport!r}"
+    with nobody() as url:
+        (found,) = asked(made(f"{url}?api-key=hidden-0"), one())
+    assert found.failure and "hidden" not in found.failure.message
+
+
+def test_a_query_of_the_address_goes_with_every_request(chat: ChatServer) -> None:
+    """Behind the path, where a server reads it."""
+    (found,) = asked(made(f"{chat.url}/?api-version=1"), one())
+    assert found.failure is None and chat.count() == 1
+
+
+def test_half_of_a_surrogate_pair_is_sent_escaped(chat: ChatServer) -> None:
+    """No prompt ends a run."""
+    found = asked(made(chat.url), one("half \ud800"), one(sample="t"))
+    assert [p.failure for p in found] == [None, None]
+    assert "half \ud800" in [r.body["messages"][0]["content"] for r in chat.requests]
+
+
+def test_a_list_of_models_that_is_busy_is_asked_for_again(raw: RawServer) -> None:
+    """So that what is served is known."""
+    listed = json.dumps({"data": [{"id": "m", "root": "/weights"}]})
+    raw.answers = [Answer(500, "{}"), Answer(429, "{}"), Answer(200, listed)]
+    model = made(raw.url, max_retries=2)
+    asked(model, how="check")
+    assert model.about["served"] == {"root": "/weights"}
 
 
 def test_headers_of_the_users_own_go_along(chat: ChatServer) -> None:

@@ -412,7 +412,6 @@ def test_replies_at_temperature_0_are_kept() -> None:
         ({"temperature": 0.7}, {}, False),
         ({"temperature": 0.7}, {"cache": True}, True),
         ({}, {}, False),
-        ({}, {"cache": True}, True),
         ({"temperature": 0}, {"cache": False}, False),
         ({"weights": "x"}, {"dataset": Letters, "evaluation_method": "log_likelihood"}, True),
     ],
@@ -424,6 +423,18 @@ def test_what_is_kept(about: dict[str, Any], options: dict[str, Any], kept: bool
     asked, found = cached(Telling(**about), **options)
     size = 8 if "dataset" in options else SIZE
     assert (asked, found) == ((0, size) if kept else (size, 0))
+
+
+def test_a_model_that_says_nothing_of_itself_is_never_kept() -> None:
+    """Another one of its name would be given its replies; asking for it is refused."""
+    model = Telling()
+    with pytest.raises(UserError, match="does not say by `about`"):
+        run(model, cache=True)
+    with pytest.raises(UserError, match="tells a object in `about`, which is no JSON"):
+        run(Telling(temperature=0, tool=object()), cache=True)
+    assert model.asked == []
+    run(Telling(temperature=0, tool=object()))
+    assert not (settings.home() / "replies.sqlite").exists()
 
 
 def test_another_model_or_parameter_asks_anew() -> None:

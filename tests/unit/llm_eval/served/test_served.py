@@ -125,6 +125,14 @@ def test_prompts_that_are_none(prompt: Any) -> None:
     assert refusal(COMPLETIONS, {"prompt": prompt}).param == "prompt"
 
 
+def test_so_many_replies_of_one_request_and_no_more() -> None:
+    """Refused before any prompt is made."""
+    model = FakeBackend()
+    error = refusal(COMPLETIONS, {"prompt": ["x"] * 33, "n": 128}, model)
+    assert (error.status, error.param, model.calls) == (400, "n", [])
+    assert len(posted(COMPLETIONS, {"prompt": ["x"] * 32, "n": 128})["choices"]) == 4096
+
+
 def test_what_the_backend_refuses_names_the_parameter() -> None:
     """So that whoever asks can leave it out."""
     error = refusal(CHAT, {"messages": HI, "response_format": {"type": "json_object"}})

@@ -129,6 +129,13 @@ def test_what_decides_a_reply_is_told_without_keys() -> None:
 
 
 @pytest.mark.usefixtures("installed")
+def test_files_are_told_of_what_was_loaded_alone(tmp_path: Path) -> None:
+    """A folder may change before it is loaded, and after: neither is the model's matter."""
+    (tmp_path / "config.json").write_text("{}", "utf-8")
+    assert "files" not in VLLMModel(str(tmp_path)).about
+
+
+@pytest.mark.usefixtures("installed")
 def test_log_probabilities_are_the_models_own() -> None:
     """Likelihoods of what was processed are refused."""
     with pytest.raises(UserError, match="processed_logprobs"):

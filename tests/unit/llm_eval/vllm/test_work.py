@@ -11,7 +11,7 @@ import pytest
 from llm_eval.models.hf.asking import Asked, Refused, Sampling
 from llm_eval.models.hf.encoding import Texts
 from llm_eval.models.vllm_likelihood import MOST_NAMED, requests
-from llm_eval.models.vllm_work import Reply, Seeds, Work, weighed
+from llm_eval.models.vllm_work import Reply, Work, seeds, weighed
 from llm_eval.records import Failure, Prompt
 
 PIXEL = (
@@ -92,14 +92,21 @@ def test_a_refusal_fails_its_sample() -> None:
 def test_seeds_repeat_in_another_run_and_not_in_one() -> None:
     """By the run's seed and the sample's name, or by the prompt's own seed alone."""
     asked = [Prompt(sample_id=i, text="?") for i in "aab"]
-    first = Seeds(3).of(asked)
-    assert first == Seeds(3).of(asked) and len(set(first)) == 3
-    split = Seeds(3)
-    assert [*split.of(asked[:1]), *split.of(asked[1:])] == first
-    assert Seeds(4).of(asked) != first
+    first = seeds(asked, 3)
+    assert first == seeds(asked, 3) and len(set(first)) == 3
+    assert seeds(asked, 4) != first
     own = [Prompt(sample_id=i, text="?", params={"seed": 5}) for i in "ab"]
-    assert Seeds(3).of(own[:1]) == Seeds(None).of(own[1:])
-    assert Seeds(None).of(asked) != Seeds(None).of(asked)
+    assert seeds(own[:1], 3) == seeds(own[1:], None)
+    assert seeds(asked, None) != seeds(asked, None)
+
+
+def test_a_turn_is_drawn_alike_with_the_others_and_alone() -> None:
+    """A reply that is asked for again by itself is the one that was missing."""
+    turns = [Prompt(sample_id="a", text="?", turn=t) for t in range(4)]
+    whole = seeds(turns, 3)
+    assert len(set(whole)) == 4
+    assert [seeds([t], 3)[0] for t in turns] == whole
+    assert len({*whole, *seeds([turns[0]] * 4, 3)}) == 7
 
 
 @pytest.fixture

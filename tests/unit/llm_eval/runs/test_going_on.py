@@ -1,0 +1,455 @@
+"""What a resumed run compares, judges and pays for: only what is new, and only of the same."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llm_eval.dataset import BaseDataset
+from llm_eval.errors import BackendError, HretError, UserError
+from llm_eval.evaluation import EVALUATORS, BaseEvaluator, register_evaluator
+from llm_eval.evaluator import Evaluator
+from llm_eval.models import MODELS, BaseModel, register_model
+from llm_eval.models.base import Capabilities
+from llm_eval.models.multi import MultiModel
+from llm_eval.models.roles import BaseRewardModel, Reward
+from llm_eval.records import Continuation, Failure, Prediction, Prompt, Score, Usage
+from llm_eval.results import EvaluationResult
+from llm_eval.runs.work import Progress
+
+LOST = Failure(where="generate", kind="timeout", message="late", retryable=True)
+SIZE = 4
+
+
+class Letters(BaseDataset):
+    """Questions whose answer is a."""
+
+    def load(self) -> list[dict[str, Any]]:
+        return [{"input": f"q{i}", "reference": "a", "options": ["a", "b"]} for i in range(SIZE)]
+
+
+class Server(BaseModel):
+    """A backend that may lose what it is asked in some turns, and counts."""
+
+    def __init__(self, **about: Any) -> None:
+        super().__init__()
+        self.told_of, self.asked = about, list[Prompt]()
+        self.loses: Callable[[Prompt], bool] = lambda prompt: False
+
+    @property
+    def about(self) -> dict[str, Any]:
+        return self.told_of
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(len(self.asked))
+
+    def cost(self, usage: Usage) -> float:
+        return float(usage.requests)
+
+    async def generate(self, prompts: Sequence[Prompt]) -> list[Prediction]:
+        self.asked += prompts
+        told = [Prediction(sample_id=p.sample_id, text="a") for p in prompts]
+        return [
+            replace(t, text=None, failure=LOST) if self.loses(p) else t
+            for p, t in zip(prompts, told, strict=True)
+        ]
+
+
+class Thrice(BaseEvaluator):
+    """Judges three replies to each sample, and remembers how many it was given."""
+
+    name, replies, least = "thrice", 3, 1
+    judged = 0
+
+    async def score_all(self, items: Any, dataset: BaseDataset) -> list[Score | Failure]:
+        type(self).judged += len(items)
+        return [Score(sample_id=s.id, value=1.0) for s, _ in items]
+
+
+class Liking(BaseRewardModel):
+    """Gives what it is told to give, and remembers for how many."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__()
+        self.given, self.asked = given, 0
+
+    async def rewards(self, items: Sequence[tuple[Prompt, str]]) -> list[Reward]:
+        self.asked += len(items)
+        return [self.given[int(p.sample_id) % len(self.given)] for p, _ in items]
+
+
+@pytest.fixture(autouse=True)
+def _own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is forgotten after it."""
+    for registry in (MODELS, EVALUATORS):
+        monkeypatch.setattr(registry, "_live", dict(registry._live))
+    register_evaluator("thrice")(Thrice)
+    monkeypatch.setattr(Thrice, "judged", 0)
+
+
+def run(model: Any, dataset: Any = Letters, **options: Any) -> EvaluationResult:
+    """An evaluation."""
+    return Evaluator().run(model, dataset, **options)
+
+
+# --- what is judged and rewarded anew ----------------------------------------------------------
+
+
+def test_only_what_is_new_is_judged_and_rewarded() -> None:
+    """The verdicts on what came before are in the journal, and were paid for."""
+    model, liking = Server(), Liking(0.5)
+    model.loses = lambda prompt: prompt.turn == 2
+    run(model, evaluation_method="thrice", reward_model=liking)
+    assert (Thrice.judged, liking.asked, len(model.asked)) == (8, 8, 12)
+    model.loses = lambda prompt: False
+    found = run(model, evaluation_method="thrice", reward_model=liking, resume="last")
+    assert (Thrice.judged, liking.asked, len(model.asked)) == (12, 12, 16)
+    assert [p.turn for p in model.asked[12:]] == [2] * SIZE
+    assert (found.metrics["n"], found.metrics["reward"], found.metrics["reward_n"]) == (4, 0.5, 4)
+
+
+def test_a_reward_that_failed_costs_no_judgement() -> None:
+    """Nor the rewards that came."""
+    lost = replace(LOST, where="reward")
+    model, liking = Server(), Liking(1.0, lost)
+    first = run(model, evaluation_method="thrice", reward_model=liking)
+    assert first.metrics["reward_failed"] == 2
+    liking.given = (0.0,)
+    found = run(model, evaluation_method="thrice", reward_model=liking, resume="last")
+    assert (Thrice.judged, liking.asked, len(model.asked)) == (12, 18, 12)
+    assert (found.metrics["reward"], found.metrics["reward_n"]) == (0.5, SIZE)
+    assert not any("reward_error" in s for s in found.samples)
+
+
+def test_verdicts_outlast_a_reward_model_that_breaks() -> None:
+    """What the judge said is kept; the rewards are owed."""
+
+    class Poor(Liking):
+        async def rewards(self, items: Sequence[tuple[Prompt, str]]) -> list[Reward]:
+            if not self.given:
+                raise UserError("no money left")
+            return await super().rewards(items)
+
+    liking = Poor()
+    with pytest.raises(UserError, match="no money"):
+        run(Server(), evaluation_method="thrice", reward_model=liking)
+    judged, liking.given = Thrice.judged, (1.0,)
+    found = run(Server(), evaluation_method="thrice", reward_model=liking, resume="last")
+    assert judged >= 3 and Thrice.judged == 12
+    assert (found.metrics["n"], found.metrics["reward_n"]) == (SIZE, SIZE)
+
+
+def test_a_reward_that_is_owed_is_no_failure() -> None:
+    """`max_failures` counts what failed, and not what is made again."""
+    heard: list[Progress] = []
+    liking = Liking(replace(LOST, where="reward"))
+    for more in ({}, {"resume": "last", "max_failures": 0, "watch": heard.append}):
+        found = run(Server(), evaluation_method="thrice", reward_model=liking, **more)
+    assert found.metrics["failed"] == 0 and {p.failed for p in heard} == {0}
+    refused = replace(LOST, kind="content_filter")
+
+    class Half(Server):
+        async def generate(self, prompts: Sequence[Prompt]) -> list[Prediction]:
+            if prompts[0].sample_id == "1":
+                return [Prediction(sample_id="1", failure=refused) for _ in prompts]
+            return await super().generate(prompts)
+
+    half = Half()
+    half.loses = lambda prompt: prompt.sample_id == "0"
+    run(half, evaluation_method="thrice")
+    heard.clear()
+    half.loses = lambda prompt: False
+    run(half, evaluation_method="thrice", resume="last", max_failures=1, watch=heard.append)
+    assert heard[0].failed == heard[-1].failed == 1
+
+
+@pytest.mark.parametrize("given", [float("nan"), float("inf"), None, "much"])
+def test_a_reward_that_is_no_number_is_a_failure(given: Any) -> None:
+    """A mean over it would be none."""
+    found = run(Server(), evaluation_method="string_match", reward_model=Liking(0.5, given))
+    metrics = found.metrics
+    assert (metrics["reward"], metrics["reward_n"], metrics["reward_failed"]) == (0.5, 2, 2)
+    assert "no finite number" in found.samples[1]["reward_error"]["message"]
+
+
+def test_the_rewards_of_a_multi_model_are_taken() -> None:
+    """Given as the model it is asked in all its roles, beside those that are named."""
+    liking = Liking(0.5)
+    multi = MultiModel(generate_model=Server(), reward_model=liking)
+    assert run(multi, evaluation_method="string_match").metrics["reward"] == 0.5
+    judged = run(multi, evaluation_method="string_match", judge_model=Server())
+    assert (judged.metrics["reward"], liking.asked) == (0.5, 2 * SIZE)
+    assert set(judged.info["asked"]) == {"generate", "judge", "reward"}
+
+
+# --- what is compared --------------------------------------------------------------------------
+
+
+def made(answer: str) -> Callable[[str], str]:
+    """A function like another, but for a text that it refers to."""
+    return lambda text: answer
+
+
+def told(text: str, answer: str = "a") -> str:
+    """A function with something of its own."""
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (lambda text: "a", lambda text: "b" + text),
+        (made("a"), made("b")),
+        (functools.partial(told, answer="a"), functools.partial(told, answer="b")),
+        (functools.partial(told, answer="a"), functools.partial(made("a"))),
+    ],
+    ids=["source", "closure", "arguments", "function"],
+)
+def test_another_function_is_no_resume(one: Any, other: Any) -> None:
+    """Even of the same name; the same one is."""
+    one.__name__ = other.__name__ = "answer"
+    first = run(one, evaluation_method="string_match")
+    with pytest.raises(UserError, match=r"the code of the model is another"):
+        run(other, evaluation_method="string_match", resume="last")
+    assert run(one, evaluation_method="string_match", resume="last").metrics == first.metrics
+
+
+def test_other_parameters_of_a_model_that_tells_nothing_are_no_resume() -> None:
+    """Those of `random`, and those of a class of one's own."""
+
+    @register_model("mine")
+    class Mine(BaseModel):
+        name = "mine"
+
+        async def generate(self, prompts: Sequence[Prompt]) -> list[Prediction]:
+            return [Prediction(sample_id=p.sample_id, text=str(self.params)) for p in prompts]
+
+    for model, name in (("random", "seed"), ("mine", "x")):
+        first = run(model, evaluation_method="string_match", model_params={name: 1})
+        with pytest.raises(UserError, match=rf"model_params\.{name} was 1 and is 2"):
+            run(model, model_params={name: 2}, evaluation_method="string_match", resume="last")
+        again = run(model, model_params={name: 1}, evaluation_method="string_match", resume="last")
+        assert again.info["run"] == first.info["run"]
+
+
+def module(path: Path, answer: str) -> str:
+    """A dataset of one's own, which judges itself."""
+    path.write_text(
+        "from llm_eval.dataset import BaseDataset\n"
+        "class Own(BaseDataset):\n"
+        "    def load(self): return [{'input': 'q', 'reference': 'a'}]\n"
+        f"    def evaluate_prediction(self, index, reply): return reply == {answer!r}, 1.0\n"
+    )
+    return str(path)
+
+
+def test_a_dataset_that_judges_otherwise_is_no_resume(tmp_path: Path) -> None:
+    """The verdicts would be of two kinds."""
+    path = tmp_path / "own.py"
+    for answer in "ab":
+        options: dict[str, Any] = {"resume": "last"} if answer == "b" else {}
+        given = module(path, answer)
+        if not options:
+            run(Server(), given, evaluation_method="dataset")
+            run(Server(), given, evaluation_method="dataset", resume="last")
+            continue
+        with pytest.raises(UserError, match="the code of the dataset is another"):
+            run(Server(), given, evaluation_method="dataset", **options)
+
+
+def test_a_method_of_other_code_is_no_resume() -> None:
+    """Of the same name."""
+    run(Server(), evaluation_method="thrice")
+
+    class Other(Thrice):
+        pass
+
+    register_evaluator("thrice")(Other)
+    with pytest.raises(UserError, match="the code of the method is another"):
+        run(Server(), evaluation_method="thrice", resume="last")
+
+
+@pytest.mark.parametrize("role", ["judge_model", "reward_model"])
+def test_a_judge_of_other_code_is_no_resume(role: str) -> None:
+    """Nor a reward model: what stands beside the model is compared as it is."""
+
+    class Strict(Liking):
+        pass
+
+    class Silent(BaseModel):
+        name = "judge"
+
+    class Other(Silent):
+        pass
+
+    first, other = (Silent(), Other()) if role == "judge_model" else (Liking(1.0), Strict(1.0))
+    run(Server(), evaluation_method="thrice", **{role: first})
+    run(Server(), evaluation_method="thrice", **{role: first}, resume="last")
+    with pytest.raises(UserError, match=f"the code of the {role[:5]}"):
+        run(Server(), evaluation_method="thrice", **{role: other}, resume="last")
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "fits"),
+    [
+        ({"served": {"root": "/w"}}, {}, True),
+        ({}, {"served": {"root": "/w"}}, True),
+        ({"served": {}}, {"served": {"root": "/w"}}, True),
+        ({"served": {"root": "/w"}}, {"served": {"root": "/v"}}, False),
+        ({"served": {"root": "/w", "parent": "p"}}, {"served": {"root": "/w"}}, False),
+        ({"serves": 1}, {}, False),
+    ],
+)
+def test_a_server_that_does_not_say_what_it_serves_is_no_other(
+    then: dict[str, Any], now: dict[str, Any], fits: bool
+) -> None:
+    """It may be busy for once; but where it says so twice, it must say the same."""
+    run(Server(x=1, **then), evaluation_method="string_match")
+    if fits:
+        run(Server(x=1, **now), evaluation_method="string_match", resume="last")
+        return
+    with pytest.raises(UserError, match="about"):
+        run(Server(x=1, **now), evaluation_method="string_match", resume="last")
+
+
+def test_no_key_is_written_down() -> None:
+    """Whatever it is called, and however deep it stands."""
+
+    @register_evaluator("keyed")
+    class Keyed(Thrice):
+        name = "keyed"
+
+        def __init__(self, **given: Any) -> None:
+            self.given = given
+
+    @register_model("keyed")
+    class Model(BaseModel):
+        name = "keyed"
+
+        async def generate(self, prompts: Sequence[Prompt]) -> list[Prediction]:
+            return [Prediction(sample_id=p.sample_id, text="a") for p in prompts]
+
+    names = ["api_key", "apiKey", "hf_token", "client_secret", "Authorization", "password"]
+    given = dict.fromkeys([*names, "cookies", "extra_headers"], "SECRET")
+    url = "https://SECRET@host/v1?sig=SECRET"
+    params = {"deep": [given], "url": url, "max_tokens": 5, "tokenizer": "t", **given}
+    found = run("keyed", evaluation_method="keyed", evaluator_params=params, model_params=params)
+    text = (Path(found.info["folder"]) / "run.json").read_text("utf-8")
+    kept = {"deep": [{}], "url": "https://host/v1", "max_tokens": 5, "tokenizer": "t"}
+    asked = json.loads(text)["asked"]
+    assert "SECRET" not in text and asked["evaluator_params"] == asked["model_params"] == kept
+    with pytest.raises(UserError) as caught:
+        run("keyed", evaluator_params={"api_key": "SECRET"})
+    assert "SECRET" not in str(caught.value)
+
+
+# --- what is counted ---------------------------------------------------------------------------
+
+
+def test_a_model_in_two_roles_is_paid_once() -> None:
+    """It counts its requests itself."""
+    model = Server()
+    found = run(
+        MultiModel(generate_model=model, judge_model=model), evaluation_method="string_match"
+    )
+    assert (found.info["usage"]["requests"], found.info["cost_usd"]) == (SIZE, float(SIZE))
+
+
+def test_what_is_asked_before_the_first_sample_is_paid_too() -> None:
+    """Whether a server tells likelihoods is seen by asking it."""
+
+    class Probed(Server):
+        can = Capabilities(logprobs=True)
+
+        async def probe(self) -> None:
+            await self.generate([Prompt(sample_id="", text="?")] * 2)
+
+        async def likelihoods(self, prompts: Sequence[Prompt]) -> list[Prediction]:
+            self.asked += prompts
+            both = tuple(Continuation(logprob=-x, tokens=1, chars=1) for x in (1.0, 2.0))
+            return [Prediction(sample_id=p.sample_id, options=both) for p in prompts]
+
+    found = run(Probed(), evaluation_method="log_likelihood")
+    assert found.info["usage"]["requests"] == SIZE + 2
+
+
+# --- what came before an error -----------------------------------------------------------------
+
+
+class Ending(Server):
+    """Raises in the midst of a call, and hands over what came before."""
+
+    can = Capabilities(batch=1)
+
+    def __init__(self, error: HretError, after: int) -> None:
+        super().__init__()
+        self.error: HretError | None = error
+        self.after, self.answered = after, 0
+
+    async def generate(self, prompts: Sequence[Prompt]) -> list[Prediction]:
+        finished: list[Prediction | None] = []
+        for prompt in prompts:
+            if self.error is not None and self.answered >= self.after:
+                finished.append(None)
+                continue
+            finished += await super().generate([prompt])
+            self.answered += 1
+        if self.error is not None and None in finished:
+            self.error.finished = finished  # type: ignore[attr-defined]
+            raise self.error
+        return [p for p in finished if p is not None]
+
+
+@pytest.mark.parametrize("batch", [1, 12])
+@pytest.mark.parametrize("after", [0, 1, 5, 6, 11])
+def test_what_came_before_an_error_is_not_asked_again(
+    after: int, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Quota ends a run in the midst of a sample's replies; those that came are in the journal."""
+    monkeypatch.setattr(Ending, "can", Capabilities(batch=batch))
+    model = Ending(UserError("insufficient_quota"), after)
+    with pytest.raises(UserError, match="insufficient_quota"):
+        run(model, evaluation_method="thrice")
+    assert model.answered == after
+    model.error = None
+    found = run(model, evaluation_method="thrice", resume="last")
+    assert (model.answered, Thrice.judged) == (3 * SIZE, 3 * SIZE)
+    assert (found.metrics["n"], found.metrics["failed"]) == (SIZE, 0)
+    assert found.info["usage"]["requests"] == 3 * SIZE
+
+
+class Picky(Server):
+    """Raises over one reply to one sample, and hands over all the others."""
+
+    can = Capabilities(batch=12)
+
+    def __init__(self, error: HretError) -> None:
+        super().__init__()
+        self.error = error
+
+    async def generate(self, prompts: Sequence[Prompt]) -> list[Prediction]:
+        fine = [p for p in prompts if (p.sample_id, p.turn) != ("1", 1)]
+        told = iter(await super().generate(fine))
+        finished = [next(told) if p in fine else None for p in prompts]
+        if None in finished:
+            self.error.finished = finished  # type: ignore[attr-defined]
+            raise self.error
+        return [p for p in finished if p is not None]
+
+
+@pytest.mark.parametrize("kind", ["server", "bad_request"])
+def test_what_came_beside_one_that_failed_stands(
+    kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is asked twice, and one reply is lost."""
+    monkeypatch.setattr(Thrice, "least", 3)
+    model = Picky(BackendError("down", kind=kind))
+    found = run(model, evaluation_method="thrice")
+    assert (len(model.asked), found.metrics["failed"], found.metrics["n"]) == (11, 1, SIZE - 1)
