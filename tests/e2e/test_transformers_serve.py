@@ -1,7 +1,7 @@
 """`transformers serve`, a real server: it answers a chat as the same model does in this process.
 
-It needs fastapi, uvicorn and accelerate (the extra `transformers[serving]`). Where this environment
-has none, HRET_SERVING_PYTHON names another Python that has.
+It needs fastapi, uvicorn and accelerate (the extra `transformers[serving]`), which the environment
+of `make test-vllm` has. Elsewhere HRET_SERVING_PYTHON may name a Python that has them.
 """
 
 from __future__ import annotations
