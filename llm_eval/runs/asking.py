@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from llm_eval.errors import HretError, RunError, UserError
+from llm_eval.errors import BackendError, HretError, RunError, UserError
 from llm_eval.evaluation.base import BaseEvaluator
 from llm_eval.models.base import BaseModel
 from llm_eval.models.baselines import First, Oracle, Random
@@ -119,10 +119,17 @@ class Asking:
     async def _call(self, prompts: Sequence[Prompt]) -> Sequence[Prediction]:
         """Where options are weighed, a prompt that has none is not asked and has no text."""
         if self._method.scoring != "logprob":
-            return await self._model.generate(prompts)
+            return self._each(prompts, await self._model.generate(prompts))
         closed = [p for p in prompts if p.options]
-        told = iter(await self._model.weigh(closed, self._method.delimiter) if closed else [])
+        weighed = await self._model.weigh(closed, self._method.delimiter) if closed else []
+        told = iter(self._each(closed, weighed))
         return [next(told) if p.options else Prediction(sample_id=p.sample_id) for p in prompts]
+
+    def _each(self, prompts: Sequence[Prompt], told: Sequence[Prediction]) -> Sequence[Prediction]:
+        if len(told) == len(prompts):
+            return told
+        said = f"{self._generator.label} gave {len(told)} predictions for {len(prompts)} prompts"
+        raise BackendError(said, kind="malformed")
 
     def hold(self) -> None:
         """For a moment, nothing more is sent to the generator."""

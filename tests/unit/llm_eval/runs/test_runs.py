@@ -271,6 +271,21 @@ def test_a_judgement_that_failed_is_made_again_and_the_model_is_not_asked() -> N
 # --- what fails --------------------------------------------------------------------------------
 
 
+def test_a_backend_that_loses_a_prediction_is_asked_one_by_one() -> None:
+    """Too few of them for a pack say not whose they are: none of them is taken."""
+
+    class Losing(Telling):
+        async def generate(self, prompts: Sequence[Prompt]) -> list[Prediction]:
+            told = await super().generate(prompts)
+            return told[:-1] if len(told) > 1 else told
+
+    found = run(Losing())
+    assert (found.metrics["n"], found.metrics["failed"]) == (SIZE, 0)
+    assert [s["prediction"] for s in found.samples] == [
+        s["prediction"] for s in run(Telling()).samples
+    ]
+
+
 def test_one_bad_prompt_costs_one_sample() -> None:
     """A backend that refuses a whole batch over one of them is asked in halves."""
     model = Telling()
