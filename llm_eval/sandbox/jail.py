@@ -326,6 +326,7 @@ def _environment(home: str) -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "HF_DATASETS_OFFLINE": "1",
         "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+        **dict.fromkeys(("USE_TORCH", "USE_TF", "USE_JAX"), "0"),  # datasets would share memory
         "LANG": "C.UTF-8",
         "PATH": os.defpath,
     }
