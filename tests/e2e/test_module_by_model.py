@@ -240,7 +240,7 @@ def test_the_budget_is_one(machine: Machine, chat: ChatServer) -> None:
     ("more", "said"),
     [
         (("--module-model", "memory"), "no model to ask called 'memory'"),
-        (("--plan-model", "vllm:x"), "no model to ask called 'vllm:x'"),
+        (("--plan-model", "vllm:"), "no model to ask called 'vllm:'"),
         (("--module-model", "unlisted", "--max-cost", "1"), "the price of 'unlisted' is unknown"),
         (("--module-repairs", "-1"), "--module-repairs -1 is less than 0"),
         (("--guide-prompt", "none.txt"), "none.txt cannot be read"),
