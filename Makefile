@@ -33,12 +33,12 @@ demo: $(VENV)/.core
 	HRET_HOME=.demo/home $(BIN)/python src/main.py --dataset sample --evaluate oracle,random,first
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 # litellm wants older huggingface_hub and openai than the rest has here: an environment of its own,
 # in which what speaks to them is tested too.
 test-litellm: .venv-litellm/.ready
-	$(LITELLM) -m pytest -n $(WORKERS) tests/litellm $(BESIDES)
+	$(LITELLM) -m pytest -n $(WORKERS) --dist worksteal tests/litellm $(BESIDES)
 
 .venv-litellm/.ready: pyproject.toml constraints-litellm.txt
 	rm -rf .venv-litellm && $(PYTHON) -m venv .venv-litellm
