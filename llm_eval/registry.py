@@ -6,12 +6,19 @@ guess.
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
 from typing import Any, Generic, TypeVar, cast
 
-from llm_eval.errors import Unknown
+from llm_eval.errors import HretError, Unknown, UserError
+
+USER = "hret_user_"  # begins the module names of users' files
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type[Any])
@@ -61,3 +68,24 @@ class Registry(Generic[T]):
         """Every known name, sorted; nothing is imported."""
         plugged = {p.name for p in entry_points(group=self.group)}
         return sorted(plugged | set(self._lazy) | set(self._live))
+
+
+def module_in(path: Path, package: str) -> ModuleType:
+    """The user's own module in a file, imported; its relative imports begin at `package`.
+
+    Raises:
+        UserError: its code raised.
+    """
+    name = f"{package}.{USER}{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    spec = spec_from_file_location(name, path)
+    assert spec and spec.loader
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except HretError:
+        raise
+    except Exception as e:  # the user's file may raise anything
+        del sys.modules[name]
+        raise UserError(f"{path} could not be imported: {type(e).__name__}: {e}") from e
+    return module

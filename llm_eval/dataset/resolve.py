@@ -6,10 +6,7 @@ Tried in this order: an instance, a class, a path to a module file, a registered
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ from llm_eval.dataset import hub, ports
 from llm_eval.dataset.base import DATASETS, BaseDataset, Row
 from llm_eval.dataset.spec import MANIFEST, read_manifest
 from llm_eval.errors import HretError, Unknown, UserError
+from llm_eval.registry import module_in
 
 Subset = str | Sequence[str] | None
 
@@ -122,19 +120,7 @@ def _from_file(path: Path) -> type[BaseDataset] | ports.Port:
     path = path.resolve()
     if (path.parent / MANIFEST).is_file():
         return ports.Port(path.parent, read_manifest(path.parent))
-    name = f"{ports.PACKAGE}.hret_user_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except HretError:
-        raise
-    except Exception as e:  # the user's file may raise anything
-        del sys.modules[name]
-        raise UserError(f"{path} could not be imported: {type(e).__name__}: {e}") from e
-    return ports.class_of(module, path)
+    return ports.class_of(module_in(path, ports.PACKAGE), path)
 
 
 def made(

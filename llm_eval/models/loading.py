@@ -6,10 +6,7 @@ file of the user's own, a class, an instance, or a function.
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -20,7 +17,7 @@ from llm_eval.errors import HretError, Unknown, UserError
 from llm_eval.models.base import MODELS, BaseModel
 from llm_eval.models.plugged import PluggedModel, is_plugged
 from llm_eval.models.roles import BaseRewardModel, PluggedReward
-from llm_eval.registry import Registry
+from llm_eval.registry import USER, Registry, module_in
 
 C = TypeVar("C", bound=type[Any])
 T = TypeVar("T")
@@ -183,27 +180,12 @@ def _made(kind: type[T], name: str, params: Mapping[str, Any]) -> T:
         raise UserError(f"{name} could not be made: {type(e).__name__}: {e}") from e
 
 
-USER = "hret_user_"  # begins the module names of users' files
-
-
 def _from_file(path: Path) -> type[Any]:
     """The one backend in the user's own module file; its relative imports begin here."""
     if not path.is_file():
         raise UserError(f"there is no file {path}", hint="give a path to a module (.py)")
     path = path.resolve()
-    name = f"llm_eval.models.{USER}{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except HretError:
-        raise
-    except Exception as e:  # the user's file may raise anything
-        del sys.modules[name]
-        raise UserError(f"{path} could not be imported: {type(e).__name__}: {e}") from e
-    return _class_of(module, path)
+    return _class_of(module_in(path, "llm_eval.models"), path)
 
 
 def _class_of(module: ModuleType, path: Path) -> type[Any]:

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-_FROM_FILE = "hret_user_"  # in the name of a module that is loaded by its path
+from llm_eval.registry import USER
+
 _PLAIN = (str, int, float, bool, bytes, type(None))
 
 
@@ -36,7 +37,7 @@ def _one(thing: Any) -> str:
     where = getattr(thing, "__module__", None) or ""
     name, module = f"{where}.{thing.__qualname__}", sys.modules.get(where)
     try:
-        if _FROM_FILE in where and (file := getattr(module, "__file__", None)):
+        if USER in where and (file := getattr(module, "__file__", None)):
             return Path(file).read_text("utf-8")
         return inspect.getsource(thing)
     except (OSError, TypeError, ValueError, SyntaxError):
@@ -62,4 +63,4 @@ def _held(cell: Any) -> Any:
 
 def _ours(kind: type) -> bool:
     top = kind.__module__.partition(".")[0]
-    return _FROM_FILE not in kind.__module__ and top in ("llm_eval", "builtins", "abc", "typing")
+    return USER not in kind.__module__ and top in ("llm_eval", "builtins", "abc", "typing")
