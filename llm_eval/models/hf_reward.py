@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from llm_eval.errors import UserError
-from llm_eval.models.hf.asking import at_least
+from llm_eval.models.hf.asking import at_least, template_wanted
 from llm_eval.models.hf.thread import Worker
 from llm_eval.models.huggingface import source_of
 from llm_eval.models.roles import BaseRewardModel
@@ -60,10 +59,7 @@ class HuggingFaceReward(BaseRewardModel):
         )  # fmt: skip
         if batch_size != "auto":
             at_least(1, batch_size=batch_size)
-        if apply_chat_template not in ("auto", True, False):
-            raise UserError(
-                f"apply_chat_template={apply_chat_template!r} is none of auto, true, false"
-            )
+        template_wanted(apply_chat_template)
         self.batch_size, self.apply_chat_template = batch_size, apply_chat_template
         self.chat_template_kwargs = dict(chat_template_kwargs or {})
         self.system_message, self.asked_label = system_message, label

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from llm_eval.errors import MissingExtra, UserError
 from llm_eval.models.base import BaseModel, Capabilities
-from llm_eval.models.hf.asking import Asked, at_least, sampling_of, stops
+from llm_eval.models.hf.asking import Asked, at_least, sampling_of, stops, template_wanted
 from llm_eval.models.hf.thread import Worker
 from llm_eval.records import Prediction, Prompt, Usage
 
@@ -98,10 +98,7 @@ class HuggingFaceModel(BaseModel):
         )  # fmt: skip
         if batch_size != "auto":
             at_least(1, batch_size=batch_size)
-        if apply_chat_template not in ("auto", True, False):
-            raise UserError(
-                f"apply_chat_template={apply_chat_template!r} is none of auto, true, false"
-            )
+        template_wanted(apply_chat_template)
         self.batch_size, self.apply_chat_template = batch_size, apply_chat_template
         self.chat_template_kwargs = dict(chat_template_kwargs or {})
         self.system_message = system_message

@@ -18,7 +18,7 @@ from llm_eval import settings
 from llm_eval.errors import UserError
 from llm_eval.models.base import BaseModel, Capabilities
 from llm_eval.models.hf import identity
-from llm_eval.models.hf.asking import Asked, at_least, sampling_of, stops
+from llm_eval.models.hf.asking import Asked, at_least, sampling_of, stops, template_wanted
 from llm_eval.models.hf.encoding import Texts
 from llm_eval.models.vllm_arguments import parted, told
 from llm_eval.models.vllm_engine import Engine, Told, sampling
@@ -88,10 +88,7 @@ class VLLMModel(BaseModel):
     ) -> None:
         if not (chosen := model_name_or_path or model_name):
             raise UserError("model 'vllm' needs model_name_or_path", hint='e.g. "Qwen/Qwen3-0.6B"')
-        if apply_chat_template not in ("auto", True, False):
-            raise UserError(
-                f"apply_chat_template={apply_chat_template!r} is none of auto, true, false"
-            )
+        template_wanted(apply_chat_template)
         most = max_tokens if max_tokens is not None else max_new_tokens
         self.asked = Asked(
             sampling=sampling_of(temperature, None, top_p, top_k),

@@ -111,6 +111,16 @@ def draws(prompts: Sequence[Prompt], seed: int | None) -> list[str | None]:
     return found
 
 
+def template_wanted(said: object) -> None:
+    """Is `apply_chat_template` one of its three values?
+
+    Raises:
+        UserError: it is something else.
+    """
+    if said not in ("auto", True, False):
+        raise UserError(f"apply_chat_template={said!r} is none of auto, true, false")
+
+
 def at_least(least: int | None, **given: Any) -> int | None:
     """The one value given, a whole number of at least `least`, or None.
 
