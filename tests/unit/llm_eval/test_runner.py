@@ -167,15 +167,32 @@ def test_a_bug_ends_the_run() -> None:
         run(Buggy())
 
 
-def test_a_backend_that_loses_a_prediction_ends_the_run() -> None:
-    """Fewer predictions than prompts would put each on the wrong sample."""
+def test_no_reply_moves_to_another_sample_when_a_backend_loses_some() -> None:
+    """A batch of too few predictions is divided until each is one sample's own."""
+
+    class Halving(Plugged):
+        async def generate(self, prompts: Sequence[Prompt]) -> list[Prediction]:
+            told = [Prediction(sample_id=p.sample_id, text=right(p.text)) for p in prompts]
+            return told[: max(1, len(told) // 2)]
+
+    found = run(Halving())
+    assert counts(found) == (1.0, SIZE, 0, 0)
+    assert [s["prediction"] for s in found.samples] == [f"정답: {i}" for i in range(SIZE)]
+
+
+def test_a_prediction_that_never_comes_is_a_failure() -> None:
+    """A backend with nothing to give for a sample costs that sample, and says how many it gave."""
 
     class Losing(Plugged):
         async def generate(self, prompts: Sequence[Prompt]) -> list[Prediction]:
-            return (await Plugged().generate(prompts[:1]))[:0]
+            kept = [p for p in prompts if p.text != "q7"]
+            return [Prediction(sample_id=p.sample_id, text=right(p.text)) for p in kept]
 
-    with pytest.raises(ValueError):
-        run(Losing())
+    found = run(Losing())
+    assert counts(found) == (1.0, SIZE - 1, 1, 0)
+    error = found.samples[7]["error"]
+    assert error["kind"] == "malformed"
+    assert "0 predictions for 1 prompt" in error["message"]
 
 
 # --- scoring -----------------------------------------------------------------------------------

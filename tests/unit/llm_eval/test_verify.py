@@ -283,7 +283,7 @@ def test_the_child_knows_nothing_of_us(tmp_path: Path, monkeypatch: pytest.Monke
     assert {v for v in values if v.startswith("/") and ":" not in v} == {cwd}
     assert set(names) <= {"HOME", "HF_HOME", "HRET_HOME", "TMPDIR", "HF_HUB_OFFLINE", "LANG",
                           "PATH", "HF_DATASETS_OFFLINE", "HF_DATASETS_DISABLE_PROGRESS_BARS",
-                          "LC_CTYPE"}  # fmt: skip
+                          "LC_CTYPE", "USE_TORCH", "USE_TF", "USE_JAX"}  # fmt: skip
     assert listed == []
     assert not Path(cwd).exists()
 
