@@ -28,7 +28,7 @@ class PortJob:
         plan: a plan file to go by.
         glossary: a CSV or JSON file of terms; they stand over the plan's own.
         register, style: over the plan's: formal, polite or plain Korean; a sentence for the prompt.
-        limit: the first so many rows of each split.
+        limit: only the first N rows of each split.
         output_dir: where the port's folder goes.
         plan_model: a model that may refine the inferred plan.
         module_model: a model that writes the dataset module; a template does without one.

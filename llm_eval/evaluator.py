@@ -239,7 +239,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--reward_model", help="a reward model: openai, huggingface")
     for name in ("model", "dataset", "evaluator", "judge", "reward"):
         parser.add_argument(f"--{name}_params", help="a JSON object")
-    parser.add_argument("--limit", type=int, help="the first so many samples only")
+    parser.add_argument("--limit", type=int, help="only the first N samples")
     parser.add_argument("--sample_ids", nargs="+", help="only the samples with these ids")
     parser.add_argument("--resume", help="go on with a run: last, its id, or its folder")
     parser.add_argument("--max_failures", help="end when more failed; below 1, a share of all")

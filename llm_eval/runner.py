@@ -303,7 +303,7 @@ class PipelineRunner:
             "evaluation_method": method.name,
             "scoring": method.scoring,
             **({"asked": about} if about else {}),
-            **generator.told,
+            **generator.diagnostics,
             **({"replies": method.replies} if method.replies > 1 else {}),
             **({"note": "; ".join(notes)} if notes else {}),
             "usage": spent.usage.to_dict(),

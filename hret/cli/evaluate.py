@@ -56,9 +56,7 @@ def command(
         str | None, typer.Option(help="A reward model: each reply gets a reward.")
     ] = None,
     reward_params: Annotated[str | None, typer.Option(help="For it, as a JSON object.")] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="The first so many samples only.")
-    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N samples.")] = None,
     sample_ids: Annotated[
         str | None, typer.Option(help="Only the samples with these ids: a,b or @FILE, one a line.")
     ] = None,

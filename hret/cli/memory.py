@@ -172,7 +172,7 @@ def _say_imported(done: Imported, suggestions: bool) -> None:
 @app.command("gc", help="Remove what was not used for long, or a model's translations.")
 def gc(
     older_than: Annotated[
-        int | None, typer.Option(min=0, help="Last used more than so many days ago; 0: all.")
+        int | None, typer.Option(min=0, help="Last used more than N days ago; 0: all.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Translated by this model.")] = None,
     locked: Annotated[

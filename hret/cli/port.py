@@ -120,7 +120,7 @@ def command(
     keep_columns: Annotated[
         bool, typer.Option("--keep-columns", help="Keep column names.")
     ] = False,
-    limit: Annotated[int | None, typer.Option(help="The first so many rows of each split.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first N rows of each split.")] = None,
     evaluate: Annotated[
         str | None, typer.Option(help="Then evaluate these: oracle,random,first,openai:NAME.")
     ] = None,

@@ -43,7 +43,7 @@ class DatasetDownloader(StepTool):
         ),
         "style": _maybe("string", "A sentence on style for the translator."),
         "glossary": _maybe("string", "A CSV or JSON file of terms and their translations."),
-        "limit": _maybe("integer", "Only the first so many rows of each split."),
+        "limit": _maybe("integer", "Only the first N rows of each split."),
         "keep_columns": _maybe("boolean", "Keep the columns' own names."),
         "module_model": _maybe("string", "A model that writes the module; else a template does."),
     }

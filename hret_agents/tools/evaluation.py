@@ -49,7 +49,7 @@ class ModelEvaluator(Tool):  # type: ignore[misc]  # smolagents ships no types
         },
         "limit": {
             "type": "integer",
-            "description": "Only the first so many samples.",
+            "description": "Only the first N samples.",
             "nullable": True,
         },
     }

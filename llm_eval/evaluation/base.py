@@ -21,7 +21,7 @@ class BaseEvaluator:
     `scoring`: the model writes a reply ("generate"), one held to the options ("constrained", by the
     "choice" in what `asked` gives), or says how likely each option is ("logprob"); a method of the
     last kind writes `judge_all`, for it has no reply to read. `delimiter` then stands between
-    prompt and option (None: see `BaseModel.weigh`).
+    prompt and option (None: see `BaseModel.score_options`).
 
     `model` is the run's, set before the first sample: a method may ask it, and where the run has a
     judge or a reward model, `await self.model.judge(prompts)` and `rewards(items)` do.

@@ -49,7 +49,7 @@ class LogProbEvaluator(BaseEvaluator):
     Args:
         return_logits: haerae-evaluation-toolkit's; taken, and true by itself.
         choices: "options", or the name in `metadata` under which the texts to weigh are.
-        delimiter: what stands between prompt and option; None leaves it to `BaseModel.weigh`.
+        delimiter: what stands between prompt and option; None: as `BaseModel.score_options` does.
     """
 
     name = "log_likelihood"

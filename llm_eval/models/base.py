@@ -68,7 +68,7 @@ class BaseModel:
         return {}
 
     @property
-    def told(self) -> Mapping[str, Any]:
+    def diagnostics(self) -> Mapping[str, Any]:
         """What came up while it was asked, JSON-ready; a result's `info` has it."""
         return {}
 
@@ -136,7 +136,7 @@ class BaseModel:
         )
         return [_with(item, p) for item, p in zip(inputs, predictions, strict=True)]
 
-    async def weigh(
+    async def score_options(
         self, prompts: Sequence[Prompt], delimiter: str | None = None
     ) -> list[Prediction]:
         """The likelihoods of each prompt's options, as they follow its text.
@@ -157,7 +157,7 @@ class BaseModel:
         await self.check()
         closed = [p for p in prompts if p.options]
         others = [p for p in prompts if not p.options]
-        weighed = iter(await self.weigh(closed) if closed else [])
+        weighed = iter(await self.score_options(closed) if closed else [])
         told = iter(await self.generate(others) if others else [])
         return [next(weighed if p.options else told) for p in prompts]
 

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from llm_eval.errors import MissingExtra, UserError
 from llm_eval.models.base import BaseModel, Capabilities
-from llm_eval.models.hf.asking import Asked, at_least, sampling_of, stops, template_wanted
+from llm_eval.models.hf.asking import (
+    GenerationParams,
+    at_least,
+    sampling_of,
+    stops,
+    template_wanted,
+)
 from llm_eval.models.hf.thread import Worker
 from llm_eval.records import Prediction, Prompt, Usage
 
@@ -103,7 +109,7 @@ class HuggingFaceModel(BaseModel):
         self.chat_template_kwargs = dict(chat_template_kwargs or {})
         self.system_message = system_message
         most = max_new_tokens if max_new_tokens is not None else max_tokens
-        self.asked = Asked(
+        self.asked = GenerationParams(
             sampling=sampling_of(temperature, do_sample, top_p, top_k),
             max_tokens=at_least(1, max_new_tokens=most) or 256,
             seed=at_least(None, seed=seed),
@@ -175,7 +181,7 @@ class HuggingFaceModel(BaseModel):
 
         work = Work.of(self)
         batch = BATCH.get(work.engine.device.type, MOST_BATCH)
-        self.can = _able(work.texts.chat, work.eyes is not None, batch)
+        self.can = _able(work.texts.chat, work.vision is not None, batch)
         return work
 
 

@@ -114,11 +114,11 @@ class MultiModel(BaseModel):
         """The generator's likelihoods of the prompts."""
         return await self._generator.prompt_logprobs(prompts)
 
-    async def weigh(
+    async def score_options(
         self, prompts: Sequence[Prompt], delimiter: str | None = None
     ) -> list[Prediction]:
         """As the generator weighs."""
-        return await self._generator.weigh(prompts, delimiter)
+        return await self._generator.score_options(prompts, delimiter)
 
     async def probe(self) -> None:
         """Does the generator really tell likelihoods?"""

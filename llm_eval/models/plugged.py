@@ -115,13 +115,13 @@ class PluggedModel(BaseModel):
         """The `option_log_probs` of each prompt, in order."""
         return await self._asked(prompts, logits=True)
 
-    async def weigh(
+    async def score_options(
         self, prompts: Sequence[Prompt], delimiter: str | None = None
     ) -> list[Prediction]:
         """As they are: a class of that toolkit puts its own space before an option."""
         if delimiter is None:
             return await self.likelihoods(prompts)
-        return await super().weigh(prompts, delimiter)
+        return await super().score_options(prompts, delimiter)
 
     async def _asked(self, prompts: Sequence[Prompt], logits: bool) -> list[Prediction]:
         found: dict[int, Prediction] = {}

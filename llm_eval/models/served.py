@@ -14,7 +14,7 @@ from typing import Any
 
 from llm_eval.aio import in_order
 from llm_eval.models.base import BaseModel
-from llm_eval.models.served_asks import Asked, read, refused
+from llm_eval.models.served_asks import ServedRequest, read, refused
 from llm_eval.models.served_batches import Batches, Way
 from llm_eval.models.served_replies import body_of, checked
 from llm_eval.records import Prediction, Prompt, Usage
@@ -112,7 +112,7 @@ class Served:
             self._lender.users -= 1
             self._lender = self  # a second close is none
 
-    async def _replied(self, asked: Asked, begun: Callable[[], None]) -> dict[str, Any]:
+    async def _replied(self, asked: ServedRequest, begun: Callable[[], None]) -> dict[str, Any]:
         read_again = asked.echo and (asked.top is not None or any(self._ids(asked)))
         if read_again and not self.model.can.prompt_logprobs:
             raise refused("echo", f"{self.model.label} does not tell the tokens of a prompt")
@@ -134,5 +134,5 @@ class Served:
         return checked(prompt, await self._batches.ask(way, prompt, begun))
 
     @staticmethod
-    def _ids(asked: Asked) -> list[bool]:
+    def _ids(asked: ServedRequest) -> list[bool]:
         return [bool(p.token_ids) for p in asked.prompts]

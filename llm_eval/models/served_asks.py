@@ -43,7 +43,7 @@ _FORMATS = ("text", "json_object", "json_schema")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class ServedRequest:
     """A request as a backend takes it: its prompts, in order, each to be continued `n` times.
 
     `top`: how many likely tokens to tell beside each one's log-probability; None for neither.
@@ -64,7 +64,7 @@ class Asked:
                 yield replace(p, sample_id=f"{p.sample_id}/{i}", params=_seeded(p.params, i))
 
 
-def read(path: str, payload: Mapping[str, Any], *, images: bool = False) -> Asked:
+def read(path: str, payload: Mapping[str, Any], *, images: bool = False) -> ServedRequest:
     """The request that `payload` is, sent to `path`. `images`: may messages hold some?
 
     Raises:
@@ -86,7 +86,7 @@ def refused(param: str, said: str) -> BackendError:
     return BackendError(f"{param}: {said}", kind="bad_request", status=400, param=param)
 
 
-def _chat(given: Mapping[str, Any], images: bool) -> Asked:
+def _chat(given: Mapping[str, Any], images: bool) -> ServedRequest:
     limit = _whole(given, "max_completion_tokens", 1)
     params = _params(given, _whole(given, "max_tokens", 1) if limit is None else limit)
     top = None
@@ -98,10 +98,10 @@ def _chat(given: Mapping[str, Any], images: bool) -> Asked:
     prompt = Prompt(
         sample_id=_name(messages), text=shown(messages), messages=tuple(messages), params=params
     )
-    return Asked(chat=True, prompts=(prompt,), n=_copies(given), top=top)
+    return ServedRequest(chat=True, prompts=(prompt,), n=_copies(given), top=top)
 
 
-def _completion(given: Mapping[str, Any]) -> Asked:
+def _completion(given: Mapping[str, Any]) -> ServedRequest:
     limit = _whole(given, "max_tokens", 0)
     params = _params(given, limit or None)
     top = _whole(given, "logprobs", 0, 100)
@@ -112,7 +112,7 @@ def _completion(given: Mapping[str, Any]) -> Asked:
         said = f"{len(listed)} prompts with n={n} are over {MOST_REPLIES} replies of one request"
         raise refused("n" if n > 1 else "prompt", said)
     prompts = tuple(_prompt(one, params) for one in listed)
-    return Asked(
+    return ServedRequest(
         chat=False,
         prompts=prompts,
         n=n,

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from llm_eval.errors import BackendError, HretError, Kind
 from llm_eval.models.base import BaseModel
-from llm_eval.models.served_asks import Asked, refused
+from llm_eval.models.served_asks import ServedRequest, refused
 from llm_eval.records import Failure, Prediction, Prompt, Token
 from llm_eval.secret import tellable
 
@@ -44,7 +44,10 @@ def error_of(prompt: Prompt, failure: Failure) -> BackendError:
 
 
 def body_of(
-    asked: Asked, model: str, read: Sequence[Prediction | None], told: Sequence[Prediction | None]
+    asked: ServedRequest,
+    model: str,
+    read: Sequence[Prediction | None],
+    told: Sequence[Prediction | None],
 ) -> dict[str, Any]:
     """The body of a reply.
 
@@ -69,7 +72,7 @@ def body_of(
 
 
 def _usage(
-    asked: Asked, read: Sequence[Prediction | None], told: Sequence[Prediction | None]
+    asked: ServedRequest, read: Sequence[Prediction | None], told: Sequence[Prediction | None]
 ) -> dict[str, int]:
     """A prompt counts once, however often it was continued."""
     sent = 0
@@ -82,7 +85,11 @@ def _usage(
 
 
 def _message(
-    asked: Asked, prompt: Prompt, read: Prediction | None, told: Prediction | None, place: int
+    asked: ServedRequest,
+    prompt: Prompt,
+    read: Prediction | None,
+    told: Prediction | None,
+    place: int,
 ) -> dict[str, Any]:
     assert told is not None
     message: dict[str, Any] = {"role": "assistant", "content": told.text or "", "refusal": None}
@@ -108,7 +115,11 @@ def _token(text: str, logprob: float | None) -> dict[str, Any]:
 
 
 def _text(
-    asked: Asked, prompt: Prompt, read: Prediction | None, told: Prediction | None, place: int
+    asked: ServedRequest,
+    prompt: Prompt,
+    read: Prediction | None,
+    told: Prediction | None,
+    place: int,
 ) -> dict[str, Any]:
     text = told.text or "" if told else ""
     tokens = list(_detail(told)) if told and asked.top is not None else []

@@ -18,7 +18,13 @@ from llm_eval import settings
 from llm_eval.errors import UserError
 from llm_eval.models.base import BaseModel, Capabilities
 from llm_eval.models.hf import identity
-from llm_eval.models.hf.asking import Asked, at_least, sampling_of, stops, template_wanted
+from llm_eval.models.hf.asking import (
+    GenerationParams,
+    at_least,
+    sampling_of,
+    stops,
+    template_wanted,
+)
 from llm_eval.models.hf.encoding import Texts
 from llm_eval.models.vllm_arguments import parted, told
 from llm_eval.models.vllm_engine import Engine, Told, sampling
@@ -90,7 +96,7 @@ class VLLMModel(BaseModel):
             raise UserError("model 'vllm' needs model_name_or_path", hint='e.g. "Qwen/Qwen3-0.6B"')
         template_wanted(apply_chat_template)
         most = max_tokens if max_tokens is not None else max_new_tokens
-        self.asked = Asked(
+        self.asked = GenerationParams(
             sampling=sampling_of(temperature, None, top_p, top_k),
             max_tokens=at_least(1, max_tokens=most) or 256,
             seed=at_least(None, seed=seed),
@@ -160,7 +166,7 @@ class VLLMModel(BaseModel):
         return {k: identity.plain(v) for k, v in known.items() if v is not None}
 
     @property
-    def told(self) -> dict[str, Any]:
+    def diagnostics(self) -> dict[str, Any]:
         """How the likelihoods of samples were found: by one request, or by `prompt_logprobs`.
 
         `read_again`: requests that were made again because the prefix cache held too much.
@@ -283,7 +289,7 @@ class VLLMModel(BaseModel):
             sampling=self.sampling,
             max_length=int(config.max_model_len),
             vocabulary=int(config.get_vocab_size()),
-            eyes=bool(config.is_multimodal_model),
+            vision=bool(config.is_multimodal_model),
         )
 
     def _loaded_as(self, work: Work) -> dict[str, Any]:

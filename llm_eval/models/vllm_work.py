@@ -9,7 +9,7 @@ from hashlib import blake2b
 from typing import Any
 
 from llm_eval.errors import BackendError
-from llm_eval.models.hf.asking import Asked, Refused, draws
+from llm_eval.models.hf.asking import GenerationParams, Refused, draws
 from llm_eval.models.hf.encoding import Ids, Texts, pictures, turns
 from llm_eval.models.vllm_engine import Job, Told
 from llm_eval.models.vllm_likelihood import ONE_TOKEN, Request, Weighed, requests
@@ -22,7 +22,7 @@ SEEDS = 1 << 62
 class Reply:
     """A reply to be written: how, behind how many tokens (None: images are among them)."""
 
-    asked: Asked
+    asked: GenerationParams
     job: Job
     read: int | None
 
@@ -32,15 +32,15 @@ class Work:
     """How prompts are put before a loaded model.
 
     `max_length`: tokens of a prompt and its reply together. `sampling`: what every reply is asked
-    with besides `asked`. `eyes`: the model reads images.
+    with besides `asked`. `vision`: the model reads images.
     """
 
     texts: Texts
-    asked: Asked
+    asked: GenerationParams
     sampling: Mapping[str, Any]
     max_length: int
     vocabulary: int
-    eyes: bool
+    vision: bool
 
     def replies(
         self, prompts: Sequence[Prompt], seeds: Sequence[int | None]
@@ -86,7 +86,7 @@ class Work:
         return Reply(asked, Job(tokens=ids, params=params), len(ids))
 
     def _seen(self, prompt: Prompt, params: Mapping[str, Any]) -> Job:
-        if not self.eyes:
+        if not self.vision:
             raise Refused("this model reads no images")
         if not self.texts.chat:
             raise Refused("images need a chat template, and this model has none")
@@ -253,7 +253,7 @@ def _seed(key: str) -> int:
     return int.from_bytes(blake2b(key.encode(), digest_size=8).digest()) % SEEDS
 
 
-def drawn(asked: Asked) -> dict[str, Any]:
+def drawn(asked: GenerationParams) -> dict[str, Any]:
     """SamplingParams' arguments for how a reply is to be written."""
     return {
         "temperature": asked.sampling.temperature,

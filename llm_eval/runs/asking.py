@@ -121,7 +121,7 @@ class Asking:
         if self._method.scoring != "logprob":
             return self._each(prompts, await self._model.generate(prompts))
         closed = [p for p in prompts if p.options]
-        weighed = await self._model.weigh(closed, self._method.delimiter) if closed else []
+        weighed = await self._model.score_options(closed, self._method.delimiter) if closed else []
         told = iter(self._each(closed, weighed))
         return [next(told) if p.options else Prediction(sample_id=p.sample_id) for p in prompts]
 

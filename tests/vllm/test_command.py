@@ -68,7 +68,7 @@ def test_log_likelihood_from_the_command_line(
         Prompt(sample_id=str(i), text=s["input"], options=tuple(s["options"]))
         for i, s in enumerate(told["samples"])
     ]
-    for sample, other in zip(told["samples"], run_sync(hf().weigh(prompts)), strict=True):
+    for sample, other in zip(told["samples"], run_sync(hf().score_options(prompts)), strict=True):
         found = sample["logits"]["option_log_probs"]
         assert found == pytest.approx([o.logprob for o in other.options], abs=1e-2)
 

@@ -45,7 +45,7 @@ def test_options_of_any_length_are_as_likely_as_by_transformers(
         ("물은 섭씨 몇 도에서 끓습니까?", ("100도",)),
     )
     ours, theirs = (make(apply_chat_template=chat) for make in (vllm, hf))
-    same(run_sync(ours.weigh(prompts)), run_sync(theirs.weigh(prompts)))
+    same(run_sync(ours.score_options(prompts)), run_sync(theirs.score_options(prompts)))
 
 
 def test_the_likeliest_text_is_told_greedy(vllm: Made, hf: Made) -> None:
@@ -85,20 +85,20 @@ def ids_of(model: object, text: str) -> list[int]:
 def test_which_way_was_taken_is_told(vllm: Made) -> None:
     """Options of one token each take one request; others the log-probabilities of a prompt."""
     model = vllm()
-    assert model.told == {}
+    assert model.diagnostics == {}
     run_sync(model.likelihoods(asked(("Answer:", LETTERS), ("Answer: ", LETTERS[:2]))))
     run_sync(model.likelihoods(asked(("Answer:", PHRASES))))
-    ways = model.told["likelihood_by"]
+    ways = model.diagnostics["likelihood_by"]
     assert (ways["one_request"], ways["prompt_logprobs"]) == (2, 1)
 
 
 def test_what_the_cache_holds_changes_nothing(vllm: Made, hf: Made) -> None:
     """Asked again and again, in another order, beside others: the numbers stay."""
     prompts = asked(*((LONG[i:] + "정답:", PHRASES) for i in range(6)))
-    wanted = run_sync(hf().weigh(prompts))
+    wanted = run_sync(hf().score_options(prompts))
     model = vllm()
     for order in (prompts, prompts[::-1], prompts):
-        found = run_sync(model.weigh(order))
+        found = run_sync(model.score_options(order))
         by_id = {p.sample_id: p for p in found}
         same([by_id[p.sample_id] for p in prompts], wanted)
 
@@ -107,11 +107,11 @@ def test_an_option_that_is_in_the_cache_is_read_again(vllm: Made, hf: Made) -> N
     """An option longer than a block of the cache is found there the second time, and told anew."""
     option = " the following is right? Question: what is two and two? Answer: four." * 3
     prompts = asked(("Which of", (option, option + " more to say. 정답은 서울입니다.")))
-    wanted = run_sync(hf().weigh(prompts))
+    wanted = run_sync(hf().score_options(prompts))
     model = vllm()
     for _ in range(3):
-        same(run_sync(model.weigh(prompts)), wanted)
-    assert model.told["likelihood_by"]["read_again"] > 0
+        same(run_sync(model.score_options(prompts)), wanted)
+    assert model.diagnostics["likelihood_by"]["read_again"] > 0
 
 
 def test_more_options_than_a_request_may_name(vllm: Made, hf: Made) -> None:
@@ -124,7 +124,7 @@ def test_more_options_than_a_request_may_name(vllm: Made, hf: Made) -> None:
 def test_a_prompt_over_the_context_costs_one_sample(vllm: Made) -> None:
     """Its failure names both lengths; its neighbours are weighed."""
     prompts = asked(("Answer:", LETTERS), ("x" * 3 * CONTEXT, LETTERS), ("Answer:", PHRASES))
-    one, over, other = run_sync(vllm().weigh(prompts))
+    one, over, other = run_sync(vllm().score_options(prompts))
     assert one.options and other.options
     assert failure(over).kind == "length"
     assert f"{CONTEXT}" in failure(over).message and f"{3 * CONTEXT + 1}" in failure(over).message

@@ -108,7 +108,7 @@ def test_likelihoods_by_echo_are_those_of_transformers(server: str, hf: Made) ->
     )
     model = OpenAIModel("tiny", api_base=server, api_key="none", endpoint="completions")
     run_sync(model.probe())
-    ours, theirs = run_sync(model.weigh(prompts)), run_sync(hf().weigh(prompts))
+    ours, theirs = run_sync(model.score_options(prompts)), run_sync(hf().score_options(prompts))
     run_sync(model.close())
     for own, other in zip(ours, theirs, strict=True):
         assert own.failure is None, own.failure

@@ -37,7 +37,7 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class GenerationParams:
     """How one reply is to be written.
 
     `logprobs`: None, or how many of the likeliest tokens to tell at each place. `choice`: the reply
@@ -52,7 +52,7 @@ class Asked:
     logprobs: int | None = None
     choice: tuple[str, ...] = ()
 
-    def over(self, params: Mapping[str, Any]) -> Asked:
+    def over(self, params: Mapping[str, Any]) -> GenerationParams:
         """This, with a prompt's own parameters over it.
 
         Raises:
@@ -64,7 +64,7 @@ class Asked:
         except UserError as e:
             raise Refused(e.message) from None
 
-    def _over(self, given: Mapping[str, Any]) -> Asked:
+    def _over(self, given: Mapping[str, Any]) -> GenerationParams:
         for unknown in (k for k in given if k not in OF_A_PROMPT):
             raise UserError(f"a prompt takes no {unknown!r}: {', '.join(OF_A_PROMPT)}")
         if given.get("response_format", {"type": "text"}) != {"type": "text"}:
@@ -91,23 +91,25 @@ class Asked:
 def draws(prompts: Sequence[Prompt], seed: int | None) -> list[str | None]:
     """What each reply is drawn by; None where there is no seed, of the prompt or the backend.
 
-    It goes by the seed, the sample (where the seed is the backend's) and `Prompt.turn`, so that it
-    is alike in every call. Where one call asks for the same turn again, it is drawn anew.
+    A prompt's own seed draws alike wherever it stands. The backend's goes by the sample and
+    `Prompt.turn`, so that it is alike in every call, and anew where one call asks for the same
+    turn again.
 
     >>> draws([Prompt(sample_id="s", text="?", turn=t) for t in (0, 2, 0)], 7)
     ['7/s/0', '7/s/2', '7/s/0/1']
+    >>> draws([Prompt(sample_id="s", text="?", params={"seed": 5})] * 2, 7)
+    ['5/0', '5/0']
     """
     seen: Counter[tuple[str, int]] = Counter()
     found: list[str | None] = []
     for prompt in prompts:
+        if (own := prompt.params.get("seed")) is not None:
+            found.append(f"{own}/{prompt.turn}")
+            continue
         again = seen[prompt.sample_id, prompt.turn]
         seen[prompt.sample_id, prompt.turn] += 1
-        own = prompt.params.get("seed")
-        if own is None and seed is None:
-            found.append(None)
-            continue
-        name = f"{seed}/{prompt.sample_id}" if own is None else f"{own}"
-        found.append(f"{name}/{prompt.turn}" + (f"/{again}" if again else ""))
+        place = f"{prompt.sample_id}/{prompt.turn}" + (f"/{again}" if again else "")
+        found.append(None if seed is None else f"{seed}/{place}")
     return found
 
 

@@ -41,7 +41,7 @@ class Question:
         return len(self.context) + max(map(len, self.options))
 
 
-def weigh(
+def score_options(
     engine: Engine, questions: Sequence[Question], size: Size, stopped: Callable[[], bool]
 ) -> None:
     """Fill in `found` of every question.

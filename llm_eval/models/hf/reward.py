@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Asked:
+class GenerationParams:
     """A conversation with its reply as tokens (and the kinds of them), and its reward once told."""
 
     inputs: Mapping[str, Sequence[int]]
@@ -94,22 +94,22 @@ class RewardWork:
         """The reward of each (prompt, reply), in order."""
         asked = [self._asked(prompt, reply) for prompt, reply in items]
 
-        def work(batch: Sequence[Asked]) -> None:
+        def work(batch: Sequence[GenerationParams]) -> None:
             with torch.inference_mode():
                 told = self._told(self._logits(batch))
             for one, reward in zip(batch, told, strict=True):
                 one.reward = reward
 
-        open_ones = [a for a in asked if isinstance(a, Asked)]
+        open_ones = [a for a in asked if isinstance(a, GenerationParams)]
         in_batches(open_ones, lambda a: a.length, work, lambda a: None, self.size, stopped)
         return [_result(a) for a in asked]
 
-    def _asked(self, prompt: Prompt, reply: str) -> Asked | Failure:
+    def _asked(self, prompt: Prompt, reply: str) -> GenerationParams | Failure:
         try:
             inputs = self._inputs(prompt, reply)
         except Refused as e:
             return e.failure
-        found = Asked(inputs)
+        found = GenerationParams(inputs)
         if not found.length:
             return _failure("bad_request", "there is nothing to judge")
         if self.max_length is not None and found.length > self.max_length:
@@ -133,7 +133,7 @@ class RewardWork:
         made = tokenizer(self.texts.shown(prompt), reply)
         return {k: made[k] for k in ("input_ids", "token_type_ids") if k in made}
 
-    def _logits(self, batch: Sequence[Asked]) -> torch.Tensor:
+    def _logits(self, batch: Sequence[GenerationParams]) -> torch.Tensor:
         config = self.model.config.get_text_config()
         own = getattr(config, "pad_token_id", None)
         pad = own if own is not None else _unused(batch, config.vocab_size)
@@ -163,7 +163,7 @@ def _padded(rows: Sequence[Sequence[int]], longest: int, pad: int) -> torch.Tens
     return torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows])
 
 
-def _unused(batch: Sequence[Asked], vocabulary: int) -> int:
+def _unused(batch: Sequence[GenerationParams], vocabulary: int) -> int:
     """A token that occurs in no row, so that padding by it hides none."""
     used = {t for a in batch for t in a.inputs["input_ids"]}
     return next(t for t in range(vocabulary) if t not in used)
@@ -190,7 +190,7 @@ def _longest(model: Any, tokenizer: Any) -> int | None:
     return context_of(model.config, tokenizer)
 
 
-def _result(asked: Asked | Failure) -> float | Failure:
+def _result(asked: GenerationParams | Failure) -> float | Failure:
     if isinstance(asked, Failure):
         return asked
     if asked.reward is None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
-from llm_eval.models.hf.asking import Asked
+from llm_eval.models.hf.asking import GenerationParams
 
 Top = list[tuple[int, float]]  # the likeliest tokens of a place, with their log-probabilities
 Decode = Callable[[Sequence[Sequence[int]]], list[str]]
@@ -31,7 +31,7 @@ class Row:
 
     prompt: Sequence[int]
     limit: int
-    asked: Asked
+    asked: GenerationParams
     key: str = ""
     choice: list[list[int]] = field(default_factory=list)
     inputs: Mapping[str, Any] | None = None

@@ -35,7 +35,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Eyes:
+class Vision:
     """A processor, beside the texts of its model."""
 
     processor: Any
@@ -73,7 +73,7 @@ class Eyes:
             raise Refused(f"the model's processor refuses its images: {e}") from None
         return Seen(dict(made))
 
-    def weigh(
+    def score_options(
         self,
         engine: Engine,
         prompt: Prompt,

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from llm_eval.errors import UserError
 from llm_eval.models.hf import identity
-from llm_eval.models.hf.asking import Asked, Refused, draws
+from llm_eval.models.hf.asking import GenerationParams, Refused, draws
 from llm_eval.models.hf.batching import Size
 from llm_eval.models.hf.encoding import Texts, pictures
 from llm_eval.models.hf.engine import Engine
 from llm_eval.models.hf.generation import Writer
-from llm_eval.models.hf.likelihood import Question, weigh
+from llm_eval.models.hf.likelihood import Question, score_options
 from llm_eval.models.hf.loading import Loaded, Source, engine_of, load
 from llm_eval.models.hf.plain_generation import write_plainly
 from llm_eval.models.hf.reading import Reading, read_whole
 from llm_eval.models.hf.rows import Row, Top
-from llm_eval.models.hf.vision import Eyes
+from llm_eval.models.hf.vision import Vision
 from llm_eval.records import Continuation, Failure, Prediction, Prompt, Token, Usage, comparable
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ class Work:
 
     engine: Engine
     texts: Texts
-    asked: Asked
+    asked: GenerationParams
     reading: Size
     writing: Size
-    eyes: Eyes | None
+    vision: Vision | None
     blind: str
     about: dict[str, Any]
 
@@ -64,7 +64,7 @@ class Work:
             asked=model.asked,
             reading=Size.of(model.batch_size, engine),
             writing=Size.of(model.batch_size, engine, most, most // 4),
-            eyes=Eyes(loaded.processor, texts) if loaded.processor else None,
+            vision=Vision(loaded.processor, texts) if loaded.processor else None,
             blind=loaded.blind or f"a model of the kind {kind!r} reads no images",
             about=_about(model, source, engine, texts),
         )
@@ -80,7 +80,7 @@ class Work:
             else:
                 asked.append(self._question(prompt, next(told)))
         open_ones = [q for q in asked if isinstance(q, Question) and not q.found]
-        weigh(self.engine, open_ones, self.reading, stopped)
+        score_options(self.engine, open_ones, self.reading, stopped)
         return [_weighed(p, q) for p, q in zip(prompts, asked, strict=True)]
 
     def replies(self, prompts: Sequence[Prompt], stopped: Stopped) -> list[Prediction]:
@@ -154,7 +154,7 @@ class Work:
             room = min(room, self.engine.max_length - len(ids))
         return Row(prompt=ids, limit=room, asked=asked, key=key, choice=choice, **more)
 
-    def _choice(self, prompt: Prompt, asked: Asked) -> list[list[int]]:
+    def _choice(self, prompt: Prompt, asked: GenerationParams) -> list[list[int]]:
         tokens = self.texts.choices(prompt, asked.choice)
         whole = {tuple(t) for t in tokens}
         begun = {tuple(t[:n]) for t in tokens for n in range(1, len(t))}
@@ -174,12 +174,12 @@ class Work:
         return self._refused(context, longest - 1) or Question(context, options)
 
     def _weighed_by_sight(self, prompt: Prompt, stopped: Stopped) -> Question | Failure:
-        if self.eyes is None:
+        if self.vision is None:
             return _failure("bad_request", self.blind)
         if empty := _nothing(prompt.options):
             return empty
         try:
-            question = self.eyes.weigh(self.engine, prompt, self._refused, stopped)
+            question = self.vision.score_options(self.engine, prompt, self._refused, stopped)
         except Refused as e:
             return e.failure
         if isinstance(question, Question) and not question.found:
@@ -187,10 +187,10 @@ class Work:
         return question
 
     def _written_by_sight(self, prompt: Prompt, key: str, stopped: Stopped) -> Row | Failure:
-        if self.eyes is None:
+        if self.vision is None:
             return _failure("bad_request", self.blind)
         try:
-            seen = self.eyes.seen(prompt)
+            seen = self.vision.seen(prompt)
         except Refused as e:
             return e.failure
         row = self._row(prompt, seen.ids, key, inputs=seen.inputs)

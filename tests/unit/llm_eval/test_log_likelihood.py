@@ -233,7 +233,7 @@ def test_an_empty_option_is_not_the_space_before_it() -> None:
     """It costs its own sample; the others are asked."""
     model, asked = Weigher(), (("a -1 1", ""), ("a -1 1",))
     given = [Prompt(sample_id=str(i), text="q", options=o) for i, o in enumerate(asked)]
-    found = run_sync(model.weigh(given))
+    found = run_sync(model.score_options(given))
     assert [p.failure and p.failure.kind for p in found] == ["bad_request", None]
     assert found[0].failure is not None and "option 2 is empty" in found[0].failure.message
     assert [p.sample_id for p in found] == ["0", "1"] and len(model.seen) == 1

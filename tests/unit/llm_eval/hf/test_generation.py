@@ -160,7 +160,7 @@ def test_a_seed_repeats_a_draw_whatever_the_batches(tiny_lm: Path) -> None:
 
 
 def test_replies_to_the_same_sample_differ(tiny_lm: Path) -> None:
-    """Asked several times at once, with a seed too: pass@k stands on that."""
+    """GenerationParams several times at once, with a seed too: pass@k stands on that."""
     model = loaded(tiny_lm, seed=7, temperature=1.0, max_new_tokens=12)
     assert len(set(texts(written(model, [PROMPTS[0]] * 4)))) == 4
 
@@ -187,13 +187,13 @@ def test_draws_follow_the_chances(cut: dict[str, Any]) -> None:
     """Over many draws each token comes as often as it should, and none that was cut."""
     import torch
 
-    from llm_eval.models.hf.asking import Asked, Sampling
+    from llm_eval.models.hf.asking import GenerationParams, Sampling
     from llm_eval.models.hf.rows import Row
     from llm_eval.models.hf.sampling import draw
 
     chances = torch.tensor([0.4, 0.3, 0.2, 0.1])
     kept = {"": 4, "top_k": 3, "top_p": 2}[next(iter(cut), "")]
-    asked_for = Asked(sampling=Sampling(temperature=1.0, **cut))
+    asked_for = GenerationParams(sampling=Sampling(temperature=1.0, **cut))
     rows = [Row(prompt=[0], limit=1, asked=asked_for, key=str(i)) for i in range(4000)]
     drawn, told, _ = draw(chances.log().repeat(4000, 1), rows, frozenset())
     count = Counter(drawn)

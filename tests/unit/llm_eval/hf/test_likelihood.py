@@ -107,7 +107,7 @@ def test_a_greedy_option_is_known(llama: HuggingFaceModel) -> None:
     """What the model would write is greedy, one token or two, and what it would not is not."""
     import torch
 
-    from llm_eval.models.hf.likelihood import Question, weigh
+    from llm_eval.models.hf.likelihood import Question, score_options
 
     assert llama._worker.loaded is not None
     context = ids_of(llama, "정답:")
@@ -117,7 +117,9 @@ def test_a_greedy_option_is_known(llama: HuggingFaceModel) -> None:
             ids.append(int(inner(llama)(torch.tensor([ids])).logits[0, -1].argmax()))
     best = ids[len(context) :]
     question = Question(context, [best[:1], best, [best[0], best[1] ^ 1], [best[0] ^ 1]])
-    weigh(llama._worker.loaded.engine, [question], llama._worker.loaded.reading, lambda: False)
+    score_options(
+        llama._worker.loaded.engine, [question], llama._worker.loaded.reading, lambda: False
+    )
     assert [greedy for _, greedy in question.found] == [True, True, False, False]
 
 

@@ -54,12 +54,13 @@ def test_a_prompts_own_stop_takes_the_place_of_the_backends(tiny_lm: Path) -> No
     assert told(model, LINES[0], stop=[]).text == text
 
 
-def test_a_seed_of_the_prompt_draws_alike_for_another_sample(tiny_lm: Path) -> None:
-    """As a server's `seed` does; the same sample asked twice at once is drawn twice."""
+def test_a_seed_of_the_prompt_draws_alike_wherever_it_stands(tiny_lm: Path) -> None:
+    """As a server's `seed` does: beside its like, and for another sample; not at another turn."""
     model = loaded(tiny_lm, max_new_tokens=8, temperature=1.0)
     one = Prompt(sample_id="a", text=LINES[1], params={"seed": 3})
-    first, again, other = written(model, [one, one, replace(one, sample_id="b")])
-    assert first.text == other.text != again.text
+    asked = [one, one, replace(one, sample_id="b"), replace(one, turn=1)]
+    first, like, other, turned = written(model, asked)
+    assert first.text == like.text == other.text != turned.text
 
 
 @pytest.mark.parametrize("kind_of", ["llama", "mamba"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from llm_eval.models.hf.asking import Asked, Refused, Sampling
+from llm_eval.models.hf.asking import GenerationParams, Refused, Sampling
 from llm_eval.models.hf.encoding import Texts
 from llm_eval.models.vllm_likelihood import MOST_NAMED, requests
 from llm_eval.models.vllm_work import Reply, Work, seeds, weighed
@@ -121,11 +121,11 @@ def work(tmp_path: Path) -> Work:
         texts=Texts(
             tokenizer, chat=True, system_message="Look.", template_arguments={"deep": True}
         ),
-        asked=Asked(sampling=Sampling(), max_tokens=16),
+        asked=GenerationParams(sampling=Sampling(), max_tokens=16),
         sampling={"min_p": 0.1},
         max_length=64,
         vocabulary=512,
-        eyes=True,
+        vision=True,
     )
 
 
@@ -161,7 +161,7 @@ def test_images_go_as_pixels_in_a_conversation(work: Work) -> None:
 
 def test_a_model_without_eyes_says_so(work: Work) -> None:
     """It costs the sample with the image."""
-    blind = Work(**{**vars(work), "eyes": False})
+    blind = Work(**{**vars(work), "vision": False})
     (lost,) = blind.replies([Prompt(sample_id="a", text="?", images=(PIXEL,))], [None])
     assert isinstance(lost, Failure) and "no images" in lost.message
     seen = Prompt(sample_id="a", text="?", images=(PIXEL,), options=("A",))
