@@ -8,7 +8,6 @@ server takes, packs are small, for their replies tell soonest.
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from collections.abc import Iterable
 from typing import Generic, Protocol, TypeVar
@@ -99,11 +98,3 @@ def packs_of(sizes: Iterable[int], batch_size: int, slots: int) -> list[list[int
     while packer:
         packs.append([int(u) for u in packer.next(slots)])
     return packs
-
-
-def makespan(packs: Iterable[Iterable[int]], slots: int, seconds_per_char: float) -> float:
-    """Seconds that a server of so many slots takes for packs, each taken as soon as one is free."""
-    free = [0.0] * max(1, slots)
-    for pack in packs:
-        heapq.heapreplace(free, free[0] + sum(pack) * seconds_per_char)
-    return max(free)

@@ -41,9 +41,3 @@ def in_language(text: str, lang: str) -> bool:
     bare = letters_outside(text)
     letters = sum(map(str.isalpha, bare))
     return script is not None and letters > 0 and len(script.findall(bare)) / letters >= 0.4
-
-
-def has_script(text: str, lang: str) -> bool | None:
-    """Does a text hold a letter of the script of `lang`? None where the script tells nothing."""
-    script = SCRIPTS.get(lang)
-    return None if script is None else script.search(letters_outside(text)) is not None
