@@ -155,7 +155,7 @@ def test_several_subsets_are_joined_there() -> None:
 
 
 def test_calls_are_quick() -> None:
-    """A call by row costs less than 2 ms in some round, whatever else the machine does meanwhile."""
+    """A call by row costs less than 2 ms in some round, whatever else the machine does."""
     dataset = jailed()
     dataset.evaluate_prediction(0, "x")
     rounds: list[float] = []
