@@ -16,7 +16,7 @@ from PIL import Image
 
 from llm_eval.errors import BackendError
 from llm_eval.models import images
-from llm_eval.models.images import chat_parts, data_url, digest, pixels, sniff
+from llm_eval.models.images import chat_part, data_url, digest, pixels, sniff
 from tests.fakes.chat import ChatServer
 from tests.unit.llm_eval.openai.asking import asked, made, one
 
@@ -177,13 +177,13 @@ def test_images_stand_before_the_text(chat: ChatServer, tmp_path: Path) -> None:
     ]
     found = asked(made(chat.url, concurrency=1), *prompts)
     assert [p.failure for p in found] == [None, None]
-    first, second = (r.body["messages"] for r in chat.requests)
+    first, second = sorted((r.body["messages"] for r in chat.requests), key=len)
     url = {"type": "image_url", "image_url": {"url": data_url(path)}}
     other = {"type": "image_url", "image_url": {"url": "https://x/b.png"}}
     assert first == [{"role": "user", "content": [url, other, {"type": "text", "text": "what?"}]}]
     assert second[:2] == list(talk[:2])
     assert [p["type"] for p in second[2]["content"]] == ["image_url", "text"]
-    assert chat_parts("", [path]) == [url]
+    assert chat_part(path) == url
 
 
 def test_an_image_that_is_none_costs_its_own_sample(chat: ChatServer) -> None:
