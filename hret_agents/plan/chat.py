@@ -57,6 +57,8 @@ def list_of(path: LeafPath) -> tuple[str, ...]:
 def chosen_conversation(
     conversations: Mapping[LeafPath, LeafPath],
 ) -> tuple[LeafPath, LeafPath] | None:
-    """(what is said, who says it) of the conversation to show: none of the ranked ones."""
+    """(what is said, who says it) of the conversation to show: none of the ranked ones, and none of
+    several conversations in a row."""
     pairs = [pair for pair in conversations.items() if not hints.is_preference(pair[0])]
+    pairs = [pair for pair in pairs if keys_of(pair[0]).count(EACH) == 1]
     return pairs[0] if pairs else None

@@ -29,9 +29,9 @@ _FLAGS = frozenset(
 )
 _STEMS = re.compile(
     r"^(?:.*[_ ])?(ans|answer|answer choice|op|opt|option|choice|ending|sol|alternative|candidate|"
-    r"mc|selection|hypothesis)$|^.*quiz$|^$"
+    r"mc|selection|hypothesis|hyp)$|^.*quiz$|^$"
 )
-_UNSURE_STEMS = re.compile(r"(sol|alternative|candidate|mc|hypothesis|quiz|answer)$")
+_UNSURE_STEMS = re.compile(r"(sol|alternative|candidate|mc|hypothesis|hyp|quiz|answer)$")
 _MARKED = re.compile(r"^(.*?)[_ \[(-]*(\d{1,2}|[a-jA-J])[\])]?$")
 _WRONG = frozenset(("incorrect", "wrong", "distractor", "distractors", "false"))
 _EARLIER = frozenset(("pre", "revision", "extra", "original", "old"))
@@ -73,14 +73,21 @@ def nested(leaves: Sequence[Leaf], looks: Looks) -> list[LeafPath]:
     return [
         leaf.path
         for leaf in leaves
-        if _root(leaf) is not None
+        if (root := _root(leaf)) is not None
         and keys_of(leaf.path).count(EACH) > 1
         and looks[leaf.path].texts
         and not looks[leaf.path].letters
         and not _KEYS.intersection(parts_of(leaf.name))
         and not _UNSURE_LISTS.intersection(parts_of(leaf.name))
         and "entities" not in keys_of(leaf.path)
+        and not _is_of_an_answer(leaf, root)
     ]
+
+
+def _is_of_an_answer(leaf: Leaf, root: tuple[str, ...]) -> bool:
+    """Is it a list of what one answer has, as answers[].tokens[]?"""
+    inside = keys_of(leaf.path)[len(root) :]
+    return inside.count(EACH) > 1 and not _UNSURE_LISTS.isdisjoint(parts_of(root[-1]))
 
 
 def _lists(

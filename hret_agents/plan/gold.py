@@ -7,42 +7,24 @@ back ("", None, -1) say nothing either way.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
 
 from hret_agents.plan import hints
 from hret_agents.plan.choices import Group
 from hret_agents.plan.forms import ROLE_OF, Form, flags_form, form_of, present
+from hret_agents.plan.found import Found, Rows, Seen, is_of_answers, may_be, might_be
 from hret_agents.plan.labels import in_order, is_known
 from hret_agents.plan.listed import first_of_listed
 from hret_agents.plan.look import FITS, Look
-from hret_agents.plan.records import LeafPath, Role, Span
+from hret_agents.plan.records import EACH, LeafPath, Role, keys_of
 from hret_agents.plan.schema import Leaf, values
+from hret_agents.plan.several import answers_one_of_several
 from hret_agents.plan.spans import find_span
 from hret_agents.plan.tested import find_tested
 from llm_eval.dataset.gold import MISSING, boxed, is_number, math_text
 from llm_eval.dataset.spec import AnswerKind, Task
 
-__all__ = ["MISSING", "Found", "find", "may_be"]
-_NAMES = re.compile(
-    r"^(answers?|answer_?(key|idx|index|letter|number|text|value|label|choice|option|id)|"
-    r"(correct|right|best|short|final|expected|gold|true)_?(answers?|idx|index|option|choice|label|"
-    r"decision|letter|key|id|number|output)|(correct|right|gold|true)_?(answer|option|choice)_?"
-    r"(num|number|no|idx|index|id|letter|key|label)|correct|gold|golds|labels?|targets?|cop|solution|"
-    r"(\w+_)?answers|wellFormedAnswers|ground_?truth|ans|정답|답|output|verdict|sentiment|class|stance|emotion|intent|.*_label|"
-    r"label_.*|is_\w+)$",
-    re.I,
-)
-_ANSWERS = re.compile(r"^(\w+_)?(answers?|gold|ground_?truth)(_\w+)?$", re.I)
-_IN_ANSWERS = re.compile(
-    r"^(normalized_?)?(value|aliases|text|texts|input_text|spans?|answer)$", re.I
-)
-_WEAK = frozenset("answer ans correct gold label target truth right key solution".split())
-_NO_GOLD = frozenset(
-    "type types source explanation rationale reason count num model score url incorrect wrong "
-    "choices options start end explain reasoning steps category id names name".split()
-)
+__all__ = ["MISSING", "find"]
 _OF_ROWS = frozenset(  # a flag of these tells how a row was made, and nothing of what it says
     "translated annotated reviewed verified edited generated synthetic augmented truncated public "
     "private train test validation original machine deleted redacted gold".split()
@@ -54,39 +36,21 @@ _SMALL_LETTER = re.compile(r"^\s*\(?[a-j]\)?\s*$")
 _LETTERS = 26  # and more classes than letters are answered by their names
 _FREE_WORDS = 8  # a gold of more words, in the mean, is a text that no reply will equal
 _SPELLED_WORDS = 20  # of one of several; they may be whole sentences
-Rows = Sequence[Mapping[str, Any]]
-Looks = Mapping[LeafPath, Look]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """What was found: the task, where its gold lies, and the roles that follow from it."""
-
-    kind: Task = "ungraded"
-    answer: LeafPath | None = None
-    answer_kind: AnswerKind | None = None
-    index_base: int = 0
-    group: Group | None = None
-    labels: LeafPath | None = None
-    fixed_choices: list[str] = field(default_factory=list)
-    span: Span | None = None
-    tests: list[LeafPath] = field(default_factory=list)
-    entry_point: LeafPath | None = None
-    roles: dict[LeafPath, Role] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Seen:
-    """All there is to find a gold in."""
-
-    leaves: Sequence[Leaf]
-    looks: Looks
-    rows: Rows
-    roles: Mapping[LeafPath, Role]
 
 
 def find(seen: Seen, groups: Sequence[Group]) -> Found:
-    """The gold of a dataset."""
+    """The gold of a dataset; none where it answers but one of the questions of a row."""
+    found = _found(seen, groups)
+    if found.answer is None or not _of_several(found.answer, seen):
+        return found
+    return found.ungraded(f"{found.answer} answers several questions of a row, each its own")
+
+
+def _of_several(path: LeafPath, seen: Seen) -> bool:
+    return answers_one_of_several(path, seen.leaves, seen.rows, seen.roles)
+
+
+def _found(seen: Seen, groups: Sequence[Group]) -> Found:
     flags = [group.flags for group in groups]
     among = [found for group in groups if (found := _among(seen, group, flags))]
     roles = {path: role for found in reversed(among) for path, role in found.roles.items()}
@@ -101,20 +65,6 @@ def find(seen: Seen, groups: Sequence[Group]) -> Found:
     return Found()
 
 
-def may_be(leaf: Leaf) -> bool:
-    """Could a leaf, by its name or by what it lies in, hold the gold?"""
-    if hints.is_wrong(leaf.name):
-        return False
-    *above, name = (n.replace(" ", "_") for n in hints.names_on(leaf.path))
-    inside = _IN_ANSWERS.match(name) and any(map(_ANSWERS.match, above))
-    return bool(inside) or _NAMES.match(name) is not None
-
-
-def _might_be(leaf: Leaf) -> bool:
-    parts = set(hints.parts_of(leaf.name))
-    return bool(parts & _WEAK) and not parts & _NO_GOLD
-
-
 # -- among choices ---------------------------------------------------------------------------------
 
 
@@ -127,7 +77,7 @@ def _among(seen: Seen, group: Group, flags: Sequence[LeafPath | None]) -> Found 
     for leaf in sorted(seen.leaves, key=lambda x: not may_be(x)):
         if leaf.path == group.flags:
             forms[leaf.path] = flags_form(leaf, seen.rows)
-        elif leaf.path in (*roles, *flags) or not (may_be(leaf) or _might_be(leaf)):
+        elif leaf.path in (*roles, *flags) or not (may_be(leaf) or might_be(leaf)):
             continue
         elif leaf.kind != "float" and (form := form_of(leaf, seen.rows, group)):
             forms[leaf.path] = form
@@ -247,7 +197,7 @@ def _math(seen: Seen) -> Found | None:
         if seen.roles[leaf.path] is Role.code or not may_be(leaf):
             continue
         if leaf.kind == "string" and look.formal and not look.numeric:
-            if any(re.search(r"\\[a-zA-Z]|[\^_{}=\[\]()]", text) for text in look.texts):
+            if any(re.search(r"\\[a-zA-Z]|[\^_{}=\[\]()]|\$.+\$", text) for text in look.texts):
                 return _formula(leaf, seen)
     return None
 
@@ -273,7 +223,7 @@ def _closed_set(seen: Seen) -> Found | None:
     """Labels with names, yes or no, and labels written out that recur."""
     single = [leaf for leaf in seen.leaves if not leaf.listed]
     classes = [leaf for leaf in single if leaf.kind == "class_label"]
-    named = [x for x in classes if may_be(x) or _might_be(x)] or classes
+    named = [x for x in classes if may_be(x) or might_be(x)] or classes
     if len(named) == 1 or (named and may_be(named[0])):
         return _closed(named[0], list(named[0].names), "index")
     for leaf in (x for x in single if may_be(x) and not _is_flag(x)):
@@ -285,7 +235,10 @@ def _closed_set(seen: Seen) -> Found | None:
 
 
 def _flag(seen: Seen) -> Found | None:
-    """Where nothing else is a gold, what a bool says of the row: is_toxic."""
+    """Where nothing else may be a gold, what a bool says of the row: is_toxic."""
+    others = [seen.looks[x.path] for x in seen.leaves if may_be(x) and not _is_flag(x)]
+    if any(present(value) for look in others for value in look.values):
+        return None
     flags = [x for x in seen.leaves if x.kind == "bool" and _is_flag(x) and not x.listed]
     flags = [x for x in flags if hints.parts_of(x.name)[-1] not in _OF_ROWS]
     return _closed(flags[0], ["False", "True"], "index") if len(flags) == 1 else None
@@ -304,11 +257,13 @@ def _ungraded_labels(seen: Seen) -> Found | None:
 
 
 def _has_no_names(leaf: Leaf, seen: Seen) -> bool:
-    """Numbers 0, 1, .. and nothing that says what they stand for; or several labels a row."""
-    if leaf.listed:
-        return leaf.kind in ("class_label", "bool")
+    """Numbers from 0 or 1 on and nothing that says what they stand for; or several labels a row."""
+    if leaf.listed and leaf.kind in ("class_label", "bool"):
+        return True
     found = sorted(v for v in seen.looks[leaf.path].distinct if v != -1)
-    return leaf.kind == "int" and 2 <= len(found) <= _CLASSES and found == list(range(len(found)))
+    if leaf.kind != "int" or not 2 <= len(found) <= _CLASSES:
+        return False
+    return found[0] in (0, 1) and found == list(range(found[0], found[0] + len(found)))
 
 
 def _label_names(leaf: Leaf, seen: Seen) -> list[str]:
@@ -335,6 +290,7 @@ def _closed(leaf: Leaf, names: list[str], kind: AnswerKind) -> Found:
 
 def _number(seen: Seen) -> Found | None:
     golds = [x for x in seen.leaves if may_be(x) and not _is_flag(x)]
+    golds = [x for x in golds if keys_of(x.path).count(EACH) < 2]
     for leaf in (x for x in golds if not _counts_choices(x)):
         numeric = leaf.kind in ("int", "float") or seen.looks[leaf.path].numeric
         if numeric and seen.looks[leaf.path].distinct - {-1} and not _starts(leaf):
@@ -361,7 +317,8 @@ def _free(seen: Seen) -> Found | None:
     if not golds:
         return None
     single, lists = [x for x in golds if not x.listed], [x for x in golds if x.listed]
-    wider = [x for x in lists if any(_all_in(y.path, x.path, seen.rows) for y in single)]
+    wider = [x for x in lists if is_of_answers(x.path) and not _of_several(x.path, seen)]
+    wider = [x for x in wider if any(_all_in(y.path, x.path, seen.rows) for y in single)]
     best = (wider or single or lists)[0]
     same = [x for x in seen.leaves if _spells(x, best, seen)]
     roles = dict.fromkeys((x.path for x in [*golds, *same]), Role.answer_free)
@@ -392,5 +349,5 @@ def _in_free_words(leaf: Leaf, seen: Seen) -> bool:
     if seen.roles[leaf.path] not in (Role.category, Role.prose) or not look.texts:
         return False
     most = _SPELLED_WORDS if hints.parts_of(leaf.name)[-1:] == ("answers",) else _FREE_WORDS
-    free = look.mean_words <= most and not look.letters
+    free = look.mean_words <= most and not (look.letters or look.logic or look.identifiers)
     return free and not (look.id_like or look.wordless or all(map(is_known, look.texts)))

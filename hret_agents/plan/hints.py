@@ -83,10 +83,10 @@ _ASIDE = _set(
     "rationale rationales explanation explanations explain solution solutions hint hints response "
     "responses output outputs support summary summaries highlights cot reasoning thought thoughts "
     "reason reasons justification decomposition fact lecture comments feedback revision analysis "
-    "critique chosen rejected completion completions reply generation generations reference "
-    "references note notes annotation annotations annotator exp explication gold answer answers "
-    "target targets correct incorrect wrong plausible best worst hallucinated steps proof pre "
-    "distractor distractors docstring label labels translation reject accept preferred judge "
+    "critique chosen rejected completion completions continuation reply generation generations "
+    "reference references note notes annotation annotations annotator exp explication gold answer "
+    "answers target targets correct incorrect wrong plausible best worst hallucinated steps proof "
+    "pre distractor distractors docstring label labels translation reject accept preferred judge "
     "judgement extra search"
 )
 _WRITTEN = _set("heading headings caption captions")
@@ -171,6 +171,12 @@ def is_label(name: str) -> bool:
 def is_asking(path: LeafPath) -> bool:
     """question, query, prompt, problem"""
     return _speaks(path, _ASKING)
+
+
+def asks(name: str) -> bool:
+    """question, search_query, Question 2: is the last word of a name what is asked?"""
+    words = [part for part in parts_of(name) if not part.isdigit()]
+    return bool(words) and words[-1] in _ASKING
 
 
 def is_context(path: LeafPath) -> bool:

@@ -6,13 +6,14 @@ What is doubtful is copied, except that plain sentences are prose whatever their
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from hret_agents.plan import gold
 from hret_agents.plan.chat import chosen_conversation, conversations
 from hret_agents.plan.choices import groups, nested
+from hret_agents.plan.found import Seen
 from hret_agents.plan.hints import names_on
 from hret_agents.plan.labels import shown_labels
 from hret_agents.plan.languages import other_languages
@@ -22,6 +23,7 @@ from hret_agents.plan.question import judged, question_of
 from hret_agents.plan.records import LeafPath, Plan, Role, TaskPlan, keys_of
 from hret_agents.plan.roles import role_of
 from hret_agents.plan.schema import Leaf, leaves_of, values
+from hret_agents.plan.unseen import graded
 from llm_eval.errors import UserError
 
 Rows = Sequence[Mapping[str, Any]]
@@ -35,8 +37,11 @@ def infer_plan(
     source: str,
     target_lang: str,
     keep_columns: bool = False,
+    say: Callable[[str], None] | None = None,
 ) -> Plan:
     """The plan for a dataset with these `features`, seen through `rows` (some hundreds will do).
+
+    `say` is told why a gold that was found grades nothing.
 
     Raises:
         UserError: no column reads like something that could be asked.
@@ -51,7 +56,7 @@ def infer_plan(
     roles = {leaf.path: role_of(leaf, looks[leaf.path]) for leaf in leaves}
     roles |= _references(leaves, rows) | other_languages(leaves, roles) | _tools(leaves, roles)
     talks = conversations(leaves, looks, roles)
-    seen = gold.Seen(leaves=leaves, looks=looks, rows=rows, roles=roles)
+    seen = Seen(leaves=leaves, looks=looks, rows=rows, roles=roles)
     found = gold.find(seen, groups(leaves, looks, rows, roles))
     roles |= dict.fromkeys(nested(leaves, looks), Role.choices) | found.roles
     roles |= judged(leaves, looks, roles, found)
@@ -59,6 +64,9 @@ def infer_plan(
     question = question_of(leaves, roles, found, rows, said)
     if not question:
         raise _nothing_asked(leaves, roles)
+    found = graded(found, question, leaves, roles, rows)
+    if found.why and say is not None:
+        say(found.why)
     choices = found.group.paths if found.group else []
     task = TaskPlan(
         kind=found.kind,

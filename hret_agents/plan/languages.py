@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from hret_agents.plan.records import EACH, LeafPath, Role, keys_of
+from hret_agents.plan.records import EACH, LeafPath, Role, keys_of, path_of
 from hret_agents.plan.schema import Leaf
 
 _CODES = (
@@ -37,7 +37,16 @@ def other_languages(leaves: Sequence[Leaf], roles: Mapping[LeafPath, Role]) -> d
         english = [path for path, code in pair.items() if code.startswith("en")]
         source = (english or list(pair))[0]
         found |= {path: Role.category for path in pair if path != source}
-    return found
+    return found | dict.fromkeys(in_one_list(leaves), Role.category)
+
+
+def in_one_list(leaves: Sequence[Leaf]) -> list[LeafPath]:
+    """Texts in a list beside the list of their languages, as `hypothesis.translation[]` of XNLI:
+    of these no side can be told from the others by its path.
+    """
+    paths = [leaf.path for leaf in leaves]
+    found = [p for p in paths if keys_of(p)[-2:] == ("translation", EACH)]
+    return [p for p in found if path_of((*keys_of(p)[:-2], "language", EACH)) in paths]
 
 
 def _split(name: str) -> tuple[str, str]:

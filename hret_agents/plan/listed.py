@@ -1,4 +1,4 @@
-"""Golds that stand as a list in a text, as JSON or Python writes it, and the one beside it."""
+"""Lists that stand in a text, as JSON or Python writes them: of golds, and of choices."""
 
 from __future__ import annotations
 
@@ -24,17 +24,19 @@ def first_of_listed(
 
 
 def _named(path: LeafPath, golds: LeafPath, rows: Rows) -> bool:
-    pairs = [(values(row, path), _read(row, golds)) for row in rows]
+    pairs = [(values(row, path), read_list(row, golds)) for row in rows]
     pairs = [(said, known) for said, known in pairs if known]
     return bool(pairs) and sum(bool(a) and a[0] in b for a, b in pairs) >= FITS * len(pairs)
 
 
-def _read(row: Mapping[str, Any], path: LeafPath) -> list[Any]:
+def read_list(row: Mapping[str, Any], path: LeafPath) -> list[Any]:
+    """The list that the text at `path` writes out, or the values of a mapping; empty if neither."""
     text = next(iter(values(row, path)), None)
     for read in (json.loads, ast.literal_eval):
         try:
             found = read(str(text).strip())
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             continue
+        found = list(found.values()) if isinstance(found, dict) else found
         return found if isinstance(found, list) else []
     return []

@@ -32,7 +32,7 @@ _DURATION = re.compile(
     re.I,
 )
 _CANARY = re.compile(r"\bcanary\b.{0,20}[0-9a-f]{8}-[0-9a-f]{4}-", re.I)
-_CALL = re.compile(r"^\s*\w+\([^\s()].*\)\|?\s*$")
+_CALL = re.compile(r"^\s*([\w-]+: *)?\[?[A-Za-z_][\w.]*\([^\s()].*\)\]?\|?\s*$", re.DOTALL)
 _LOGIC = re.compile(r"[∀∃∧∨¬⊕⊢⊨]|\w\(.*→|→.*\w\(")
 _PLAIN = re.compile(r"[A-Za-z]{2,}[,.;:?]?")
 _LISTING = re.compile(r"^\W*a\s*[).:].*?\S.*?\Wb\s*[).:]\s*\S", re.I | re.DOTALL)
@@ -129,6 +129,11 @@ class Look:
     def logic(self) -> bool:
         """Formulas of logic, or calls: CanFly(bo), ∀x (Heron(x) → CanFly(x))?"""
         return share_of(self.heads, _logical) > 0.5
+
+    @cached_property
+    def calls(self) -> bool:
+        """Calls of functions: set_alarm(hour=7)?"""
+        return self.share(_CALL) > 0.5
 
     @cached_property
     def literals(self) -> bool:

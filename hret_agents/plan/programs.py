@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import textwrap
+import warnings
 from collections.abc import Sequence
 
 from hret_agents.checks.code import is_program
@@ -13,8 +14,9 @@ from hret_agents.translate.programs import pieces
 
 _PARSED = 24  # programs that are parsed: that costs far more than to look at them
 _CODE = re.compile(
-    r"^\s*(def \w|class \w+\s*[:({]|import \w|from [\w.]+ import |#include|@\w|async def |package |"
-    r"(public|private|protected|static) |fn \w+\(|func \w*\(|function \w*\(|return\b|assert[ (]|"
+    r"^\s*(def \w|class \w+\s*[:({]|import [\w(\"]|from [\w.]+ import |#include|@\w|async def |"
+    r"package |(public|private|protected|static) |fn \w+\(|func \w*\(|(local )?function \w*\(|"
+    r"return\b|assert[ (]|"
     r"(const|let|var) \w+ ?=|diff --git|@@ -\d|<\?php|</?\w+[^>]*>\s*$|"
     r"(select|with|insert into|update|delete from|create table)\b.*\b(from|as|values|set|\()|"
     r"(for|while|if|elif|else|try|except|with)\b.*[:{]\s*$|[\w.\[\]]+ *[-+*/]?= *\S|"
@@ -27,6 +29,8 @@ _TREE = re.compile(  # of a parser: (ROOT (S ..., ( ( It rains ) . )
     r"^(?=.*[^\W\d_]{2})\s*(\(\s*(\S+\s+)?\(.*\)|\(\s.*\s\))\s*$", re.DOTALL
 )
 _COMMENTS = ("#", "//", "/*", "*", "--", "%", ";", '"', "'")
+_COMMENT = re.compile(r"/\*.*?(\*/|\Z)|^\s*(//|--|# )[^\n]*", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(r"^\s*```\w*\s*$", re.MULTILINE)
 _PATCH = re.compile(r"^(diff --git |@@ -\d)", re.MULTILINE)
 _HEAD = re.compile(r"^\s*(async )?def \w+\([^)]*\).*:\s*$")
 _STATEMENT = re.compile(r"^\s*(return|for|while|if|raise|assert|with|def|import|from|yield|del)\b")
@@ -64,25 +68,36 @@ def _some(texts: Sequence[str], count: int) -> Sequence[str]:
 
 
 def _like_code(text: str) -> bool:
-    """Do half of its lines, and two at least, read like code? A query, a statement of Python and
-    the head of a function may be one line."""
+    """Do half of its lines, comments aside, read like code, and two at least, or one beside a
+    comment? A query, a statement of Python and the head of a function may be one line."""
     if _QUERY.match(text) and not CLOSED.search(text):
         return True
     if (
         _TREE.match(text)
         or _PATCH.search(text)
         or _HEAD.match(text)
+        or text.lstrip().startswith("/*")
         or (_STATEMENT.match(text) and _is_body(text))
     ):
         return True
-    lines = [line for line in text.splitlines() if line.strip()]
-    return len(lines) > 1 and sum(bool(_CODE.search(line)) for line in lines) >= 0.5 * len(lines)
+    bare, comments = _COMMENT.subn("", text)
+    lines = [line for line in bare.splitlines() if line.strip()]
+    enough = len(lines) > 1 or (comments and any(sign in bare for sign in "({"))
+    return bool(enough) and sum(bool(_CODE.search(x)) for x in lines) >= 0.5 * len(lines)
+
+
+def is_python(look: Look) -> bool:
+    """Programs of Python, or what stands in its functions?"""
+    return share_of(_some(look.texts, _PARSED), _is_body) >= FITS
 
 
 def _is_body(text: str) -> bool:
     """Could it be what stands in a function?"""
+    body = textwrap.dedent(_FENCE.sub("", text))
     try:
-        ast.parse("def f():\n" + textwrap.indent(textwrap.dedent(text), "    "))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse("def f():\n" + textwrap.indent(body, "    "))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hret_agents.plan import hints
-from hret_agents.plan.gold import Found, may_be
+from hret_agents.plan.found import Found, may_be
 from hret_agents.plan.labels import is_known
 from hret_agents.plan.look import FITS, Look
 from hret_agents.plan.records import EACH, LeafPath, Role, keys_of
@@ -120,16 +120,27 @@ def _without_answers(
     found: Found,
     rows: Rows,
 ) -> list[Leaf]:
-    """Without a text that holds a long answer or explanation: an example written out in full."""
+    """Without a text that holds a long answer or explanation: an example written out in full.
+
+    A question is none of these, nor what says the same word for word and no more.
+    """
     secret = [
         x.path
         for x in leaves
         if roles[x.path].translated
         and x not in shown
-        and (x.path == found.answer or hints.is_aside(x.path))
+        and (x.path == found.answer or (hints.is_aside(x.path) and not hints.asks(x.name)))
         and roles[x.path] is not Role.answer_span
     ]
-    return [x for x in shown if not any(_holds(x.path, p, rows, _LONG) for p in secret)]
+    return [
+        x
+        for x in shown
+        if not any(
+            _holds(x.path, p, rows, _LONG)
+            and (p == found.answer or not hints.asks(x.name) or not _holds(p, x.path, rows))
+            for p in secret
+        )
+    ]
 
 
 def _without_formulas(shown: Sequence[Leaf], roles: Mapping[LeafPath, Role]) -> list[Leaf]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hret_agents.plan import hints
-from hret_agents.plan.gold import may_be
+from hret_agents.plan.found import may_be
 from hret_agents.plan.look import Look
 from hret_agents.plan.programs import is_code
 from hret_agents.plan.records import LeafPath, Plan, Role, keys_of

@@ -84,6 +84,8 @@ def _by_values(leaf: Leaf, look: Look) -> Role | None:
         return _of_digits(leaf)
     if look.logic and not hints.is_goldish(leaf.name):
         return Role.math
+    if look.calls:
+        return Role.code
     if look.sentences and not _is_closed_label(leaf, look):
         named = hints.is_code(leaf.name) and look.signs
         return Role.code if named else Role.prose
@@ -110,7 +112,7 @@ def _by_name(leaf: Leaf, look: Look) -> Role:
     if hints.is_code(leaf.name):
         return Role.code
     if look.math:
-        return Role.math
+        return Role.id if hints.is_id(leaf.name) else Role.math
     if hints.is_wrong(leaf.name) and look.mean_words > 1.5:
         return Role.prose
     if hints.is_label(leaf.name) or hints.is_goldish(leaf.name):

@@ -70,6 +70,9 @@ def _walk(feature: Any, keys: tuple[str, ...]) -> Iterator[Leaf]:
         case "Translation":
             for language in feature.languages:
                 yield Leaf(path_of((*keys, language)), "string")
+        case "TranslationVariableLanguages":
+            for key in ("language", "translation"):
+                yield Leaf(path_of((*keys, key, EACH)), "string")
         case _:  # images, sound, arrays: copied as they are stored
             yield Leaf(path_of(keys), "binary")
 

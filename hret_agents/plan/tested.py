@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from hret_agents.plan.look import FITS, Look, share_of
+from hret_agents.plan.programs import is_python
 from hret_agents.plan.records import LeafPath, Role
 from hret_agents.plan.schema import Leaf
 from llm_eval.evaluation.programs import judges_nothing
@@ -41,7 +42,10 @@ def find_tested(
         (x for x in code if _SOLUTIONS.match(x.name) and x not in tests and not x.listed), None
     )
     asserting = [x for x in tests if looks[x.path].share(_TEST) >= FITS]
+    asserting = [x for x in asserting if is_python(looks[x.path])]
     if solution is None or not asserting or looks[solution.path].json:
+        return None
+    if not is_python(looks[solution.path]):
         return None
     if all(share_of(looks[x.path].texts, judges_nothing) > 1 - FITS for x in asserting):
         return None

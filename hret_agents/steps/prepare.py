@@ -72,20 +72,26 @@ def prepare(job: PortJob, listener: Listener) -> Port:
             hint="leave --evaluate out, or name the column as task.answer in a plan (--plan)",
         )
     port = replace(placed(job, source, plan), choice=choice)
-    if asker is not None and asker.usage.requests:
-        Spending(port.folder).note(asker.model, asker.usage, asker.cost)
-        port = replace(port, asked={asker.model: asker.usage})
+    port = with_cost(port, asker)
     if job.push:
+        from hret_agents.review.opened import noted  # it reads what is prepared here
+
         listener(Stage("preflight", "rights to push"))
-        named = job.repo_id or (port.old.repo if port.old else None)
-        repo = may_push(replace(job, repo_id=named), source, port.slug)
-        port = replace(port, repo=repo)
+        port = replace(port, repo=may_push(port, noted(port.folder).revisions))
     room_for(source, job.output_dir)
     listener(Stage("preflight", f"translator {job.model or port.paid_model}"))
     translator = translator_of(job, choice, plan)
     run_sync(_checked(translator))
     not_in_batches(port, translator, sampled(source))
     return port
+
+
+def with_cost(port: Port, asker: Asker | None) -> Port:
+    """The port with what asking about its plan has cost, which is noted in its account."""
+    if asker is None or not asker.usage.requests:
+        return port
+    Spending(port.folder).note(asker.model, asker.usage, asker.cost)
+    return replace(port, asked={asker.model: asker.usage})
 
 
 def check_names(job: PortJob) -> None:
@@ -151,6 +157,7 @@ def planned(job: PortJob, source: Source, listener: Listener) -> tuple[Plan, Ask
             source=source.name,
             target_lang=job.target_lang,
             keep_columns=job.keep_columns,
+            say=lambda said: listener(Stage("plan", said)),
         )
         task = with_all_labels(plan.task, source)
         plan = replace(plan, task=with_shown_labels(task, rows, job.target_lang))
@@ -271,6 +278,7 @@ def beside(port: Port, old: Manifest) -> frozenset[tuple[str, str]]:
         raise UserError(
             f"{port.folder} holds a port of {old.source}", hint="pass another --output-dir"
         )
+    _same_place(port, old)
     new = {(subset, split) for subset, split, _ in port.source.parts}
     for subset, split, data in port.source.parts:
         record = old.splits.get(subset, {}).get(split)
@@ -289,6 +297,22 @@ def beside(port: Port, old: Manifest) -> frozenset[tuple[str, str]]:
             hint=f"port all splits at once, or first: hret datasets rm {port.slug}",
         )
     return frozenset(kept)
+
+
+def _same_place(port: Port, old: Manifest) -> None:
+    """A file that was edited is ported anew; another file of the same name is not the port's."""
+    if not port.source.local or old.revision == port.source.revision:
+        return
+    from hret_agents.review.opened import noted, place_of  # it reads what is prepared here
+
+    lay, lies = noted(port.folder).dataset, place_of(port)
+    if lay != lies:
+        what = f"of {lay}" if lay else f"of some {old.source}, not known to be {lies},"
+        raise UserError(
+            f"{port.folder} holds a port {what} as it was then",
+            hint=f"pass another --output-dir, or rename the file; if that port may go: "
+            f"hret datasets rm {port.slug}",
+        )
 
 
 def restore(folder: Path, work: Path) -> None:

@@ -29,7 +29,7 @@ PORT = ("--dataset", "doors", "--model", "gpt-4o-mini", "--plan-model", "gpt-4o"
 @pytest.fixture
 def machine(tmp_path: Path, chat: ChatServer) -> Machine:
     """A machine with a dataset, and a server whose model has suggestions."""
-    made = Machine(tmp_path, chat=chat)
+    made = Machine(tmp_path, chat=chat, within=True)
     folder = made.work / "doors"
     folder.mkdir()
     (folder / "test.jsonl").write_text("\n".join(map(json.dumps, ROWS)), "utf-8")

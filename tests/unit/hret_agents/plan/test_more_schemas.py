@@ -146,8 +146,7 @@ CASES: dict[str, Case] = {
                    "questions": [asks(i), asks(i + 1)],
                    "answers": {"input_text": ["in town", "a cat"], "answer_start": [3, 9],
                                "answer_end": [7, 12]}},
-        "story questions[] answers.input_text[]", "text", "answers.input_text[]", "text",
-        "story questions[]"),
+        "story questions[] answers.input_text[]", question="story questions[]"),
     "an instruction, all written out": Case(
         lambda i: {"instruction": tells(i), "input": "", "output": tells(i + 1),
                    "text": f"### Instruction:\n{tells(i)}\n### Response:\n{tells(i + 1)}"},
@@ -199,7 +198,7 @@ CASES: dict[str, Case] = {
         lambda i: {"id": f"validation_Art_{i}", "question": f"<image 1> {asks(i)}",
                    "options": str(picks(i)), "explanation": "", "answer": "ABCD"[right(i)],
                    "topic_difficulty": "Easy", "question_type": "multiple-choice"},
-        "question explanation", "text", "answer", "text", "question"),
+        "question explanation", question="question"),
     "an open problem with a final answer": Case(
         lambda i: {"id": 1606 + i, "question": f"Let $a_{i}$ be a sequence. {asks(i)}",
                    "solution": [f"{tells(i)} So $x={i}$."], "final_answer": [f"${i}^2$"],
