@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,8 @@ from typing import Any
 from hret_agents.backends import backend_of, checked, deciding, reply_limit, served
 from hret_agents.job import PortJob
 from hret_agents.money import Budget
-from hret_agents.translate.chat import LIMITS, PATH, is_about
+from hret_agents.request_params import RequestParams
+from hret_agents.translate.chat import PATH
 from hret_agents.translators import Choice, may_serve
 from llm_eval import settings
 from llm_eval.aio import run_sync
@@ -34,7 +34,6 @@ from llm_eval.secret import Secret
 Message = Mapping[str, str]
 PARAMETERS: Mapping[str, Any] = {"temperature": 0}
 LONGEST = 8_000  # tokens of a reply under a budget, or of a backend in this process
-_AT_MOST = re.compile(r"at most (\d+)")
 _AGAIN = "run the same command again: nothing is paid twice"
 
 
@@ -80,8 +79,8 @@ class Asker:
         self._budget = None
         if max_cost is not None:
             self._budget = Budget(self.model, max(0.0, max_cost - spent))
-        self._optional = dict(PARAMETERS)
-        self._limits, self._longest = list(LIMITS), reply_limit(self._params) or LONGEST
+        self._request = RequestParams(PARAMETERS)
+        self._most = reply_limit(self._params) or LONGEST
 
     @property
     def cost(self) -> float | None:
@@ -137,11 +136,12 @@ class Asker:
                 raise UserError(f"{self.model}: {e.message}", hint=_AGAIN) from None
             if not transport.usage.requests:  # it was refused before it cost anything
                 raise
-            text, finish, failure = "", None, [e.kind, e.message]
+            text, failure = "", [e.kind, e.message]
+            finish = "length" if e.kind == "length" else None
         finally:
             self.usage += transport.usage
             await transport.close()
-        limit = self._longest if self._budget else None
+        limit = self._request.limit(self._most)[1] if self._budget else None
         record = {"model": self.model, "text": text, "finish": finish, "limit": limit}
         return record | {"failure": failure}
 
@@ -151,27 +151,24 @@ class Asker:
         """Send; a parameter that this server refuses is left out."""
         in_process = isinstance(transport, Served) and transport.in_process
         while True:
-            more = dict(self._optional)
+            more, limit = dict(self._request.optional), self._request.limit(self._most)
             if self._budget or in_process:
-                more[self._limits[0]] = self._longest
+                more |= [limit]
             payload = {"model": self.model, "messages": list(messages), **more}
             try:
                 if self._budget is None:
                     return await transport.post(PATH, payload)
-                return await self._within(self._budget, transport, payload)
+                return await self._within(self._budget, transport, payload, limit[1])
             except BackendError as e:
-                refused = next((p for p in more if is_about(e, p)), None)
-                if refused is None:
+                if not self._request.adapted(e, more):
                     raise
-                if self._optional.pop(refused, None) is None:
-                    self._limit_refused(e)
 
     async def _within(
-        self, budget: Budget, transport: Transport | Served, payload: Mapping[str, Any]
+        self, budget: Budget, transport: Transport | Served, payload: Mapping[str, Any], limit: int
     ) -> Mapping[str, Any]:
         """Send what there is money for at its worst: every byte a token, the longest reply."""
         size = len(json.dumps(payload, ensure_ascii=False).encode())
-        worst = Usage(1, size, self._longest)
+        worst = Usage(1, size, limit)
         if not budget.reserve(worst):
             spent = self._spent + budget.spent
             raise UserError(
@@ -184,19 +181,6 @@ class Asker:
             body = await transport.post(PATH, payload, lost=reserved.lost)
             reserved.told(Usage.of(body))
             return body
-
-    def _limit_refused(self, error: BackendError) -> None:
-        most = _AT_MOST.search(error.message)
-        if most and int(most[1]) < self._longest:
-            self._longest = int(most[1])
-        elif len(self._limits) > 1:
-            self._limits.pop(0)
-        else:
-            raise UserError(
-                "the server takes no limit on a reply's length, so --max-cost cannot be kept: "
-                f"{error.message}",
-                hint="leave --max-cost out",
-            )
 
 
 def model_name(model: str) -> str:

@@ -20,7 +20,7 @@ from hret_agents.money import Reservation
 from hret_agents.translate.base import Answer, Ask, Reply
 from hret_agents.translate.batch_server import ONWARD, BatchServer, Result, Vanished, undone
 from hret_agents.translate.batch_store import BatchStore, Place
-from hret_agents.translate.chat import ChatTranslator, failure_of, is_about
+from hret_agents.translate.chat import OPTIONAL, ChatTranslator, failure_of
 from hret_agents.translate.masks import mask
 from hret_agents.translate.reply import decode
 from llm_eval.errors import BackendError, HretError, UserError
@@ -149,7 +149,7 @@ class BatchTranslator:
         if self.chat.budget is None:
             places |= await self._placed(new, payload)
             return await self._answer(asks, places)
-        limit = self.chat.limits[0], self.chat.limit_of(list(new.values()))
+        limit = self.chat.limit(list(new.values()))
         payload |= [limit]
         size = len(json.dumps(payload, ensure_ascii=False).encode("utf-8", "replace"))
         async with self.chat.budget.reserved(Usage(1, size, limit[1])) as reserved:
@@ -361,10 +361,7 @@ class BatchTranslator:
 
     def _adapted(self, error: BackendError, limit: tuple[str, int] | None) -> bool:
         """Will the next batch go without what the server refused?"""
-        if limit is not None and is_about(error, limit[0]):
-            self.chat.limit_refused(*limit, error)
-            return True
-        return self.chat.without_parameter(error)
+        return self.chat.params.adapted(error, OPTIONAL | dict([limit] if limit else ()))
 
     def _reported(self, tag: str, line: str, result: Result) -> Usage:
         """What a line cost, the first time that any run asks."""

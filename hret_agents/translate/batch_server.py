@@ -191,6 +191,7 @@ class BatchServer:
             self._client = AsyncOpenAI(
                 api_key=endpoint.api_key.reveal() if endpoint.api_key else "none",
                 base_url=self.endpoint,
+                default_query=endpoint.query_params,
                 timeout=endpoint.timeout,
                 max_retries=0,
             )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,12 +15,13 @@ from typing import Any
 
 from hret_agents.backends import checked
 from hret_agents.money import Budget
+from hret_agents.request_params import RequestParams
 from hret_agents.tokens import Meter
 from hret_agents.translate.base import Answer, Ask
 from hret_agents.translate.masks import mask
 from hret_agents.translate.reply import decode
 from llm_eval import prompts
-from llm_eval.errors import BackendError, UserError
+from llm_eval.errors import BackendError
 from llm_eval.models.openai import reply_text
 from llm_eval.models.prices import cost, rates_of
 from llm_eval.models.served import Served
@@ -79,10 +79,8 @@ FORMAT = {
     "json_schema": {"name": "translations", "strict": True, "schema": SCHEMA},
 }
 OPTIONAL: dict[str, Any] = {"temperature": 0, "response_format": FORMAT}
-LIMITS = ("max_tokens", "max_completion_tokens")  # of a reply; the older name is known by more
 PATH = "/chat/completions"
 MARGIN, LEAST = 4, 500  # a reply may be so many times the estimate, and tokens more, under a budget
-_AT_MOST = re.compile(r"at most (\d+)")
 _TOO_LARGE = ("length", "memory")  # failures that a smaller pack may not have
 
 
@@ -121,9 +119,7 @@ class ChatTranslator:
         self.reply_tokens = reply_tokens
         self.system = system_prompt(source_lang, target_lang, register, style)
         self._meter = Meter(target_lang, rates_of(model))
-        self._optional = dict(OPTIONAL)
-        self.limits = list(LIMITS)
-        self._longest: int | None = None
+        self.params = RequestParams(OPTIONAL)
 
     @property
     def usage(self) -> Usage:
@@ -198,14 +194,7 @@ class ChatTranslator:
 
     def payload(self, asks: Sequence[Ask]) -> dict[str, Any]:
         """The body of the request for `asks`, as it would be sent now; without a budget's limit."""
-        return self._prepared(asks)[0] | self._optional
-
-    def without_parameter(self, error: BackendError) -> bool:
-        """Leave out from now on what the server refused. False: it refused nothing of that kind."""
-        refused = [p for p in OPTIONAL if is_about(error, p)]
-        for parameter in refused:
-            self._optional.pop(parameter, None)
-        return bool(refused)
+        return self._prepared(asks)[0] | self.params.optional
 
     def _prepared(self, asks: Sequence[Ask]) -> tuple[dict[str, Any], list[list[list[str]]]]:
         content, spans = encode(asks)
@@ -218,19 +207,16 @@ class ChatTranslator:
     async def _send(self, payload: dict[str, Any], asks: Sequence[Ask]) -> Mapping[str, Any]:
         """Send; a parameter that this server refuses is left out from then on."""
         while True:
-            more = dict(self._optional)
+            more, limit = dict(self.params.optional), self.limit(asks)
             if self.budget is not None or self._is_told_a_limit:
-                more[self.limits[0]] = self.limit_of(asks)
+                more |= [limit]
             try:
                 if self.budget is None:
                     return await self.transport.post(PATH, payload | more)
-                return await self._within(self.budget, payload | more, more[self.limits[0]])
+                return await self._within(self.budget, payload | more, limit[1])
             except BackendError as e:
-                refused = next((p for p in more if is_about(e, p)), None)
-                if refused is None:
+                if not self.params.adapted(e, more):
                     raise
-                if not self.without_parameter(e):
-                    self.limit_refused(refused, more[refused], e)
 
     async def _within(
         self, budget: Budget, payload: Mapping[str, Any], limit: int
@@ -247,28 +233,10 @@ class ChatTranslator:
         in_process = isinstance(self.transport, Served) and self.transport.in_process
         return in_process or self.reply_tokens is not None
 
-    def limit_of(self, asks: Sequence[Ask]) -> int:
-        """Tokens that a reply may have, so that the worst case is known."""
-        limit = self.reply_tokens or MARGIN * self.expected(asks).completion_tokens + LEAST
-        return limit if self._longest is None else min(limit, self._longest)
-
-    def limit_refused(self, name: str, limit: int, error: BackendError) -> None:
-        """A smaller limit, or another name for it.
-
-        Raises:
-            UserError: the server takes none, so that no budget can be kept.
-        """
-        most = _AT_MOST.search(error.message)
-        if most and int(most[1]) < limit:
-            self._longest = int(most[1])
-        elif len(self.limits) > 1 or name != self.limits[0]:
-            self.limits = [n for n in self.limits if n != name]
-        else:
-            raise UserError(
-                "the server takes no limit on a reply's length, so --max-cost cannot be kept: "
-                f"{error.message}",
-                hint="leave --max-cost out",
-            )
+    def limit(self, asks: Sequence[Ask]) -> tuple[str, int]:
+        """Tokens that a reply may have, so that the worst case is known; and their name."""
+        most = self.reply_tokens or MARGIN * self.expected(asks).completion_tokens + LEAST
+        return self.params.limit(most)
 
 
 def failure_of(error: BackendError) -> Failure:
@@ -277,12 +245,6 @@ def failure_of(error: BackendError) -> Failure:
     if error.kind in _TOO_LARGE:
         return replace(found, kind="finish_reason", retryable=True)
     return found
-
-
-def is_about(error: BackendError, parameter: str) -> bool:
-    if error.kind != "bad_request":
-        return False
-    return error.param == parameter if error.param else parameter in error.message
 
 
 def policy_of(

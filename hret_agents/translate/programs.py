@@ -19,7 +19,7 @@ _ITEM = re.compile(
     r"\s*(?:[-*•]|\d+[.)]|:\w+|@\w+|[A-Z]\w*:\s*$|(?:In|Out)put\b|[Ff]or \w+ = |Examples?\b"
     r"|[\w.]+\()"
 )
-_DIRECTIVE = re.compile(r"#\s*(type:|noqa|pylint|pragma|!)")
+_DIRECTIVE = re.compile(r"#\s*(?:type:|noqa|pylint:|pragma:|fmt:|-\*-|coding[:=]|!)")
 _CALL = re.compile(r"(?:assert\s+)?[\w.]+\(.*\)\s*(?:==|=>|-+>|=|➞|→|⟶|#|returns?\b)")
 _HEADING = re.compile(r"[A-Z]\w*:")
 _WORDED = (ast.Is, ast.IsNot, ast.In, ast.NotIn)  # what "it is done" may be taken for
@@ -153,9 +153,7 @@ def _comments(program: str) -> Iterator[Piece]:
     for line in lines:
         starts.append(starts[-1] + len(line))
     for token in tokenize.generate_tokens(io.StringIO(program).readline):
-        if token.type == tokenize.COMMENT and not re.match(
-            r"#\s*(type:|noqa|pylint|!)", token.string
-        ):
+        if token.type == tokenize.COMMENT and not _DIRECTIVE.match(token.string):
             text = token.string.lstrip("#").strip()
             start = starts[token.start[0] - 1] + token.start[1] + token.string.index(text)
             yield Piece(start, start + len(text), text)

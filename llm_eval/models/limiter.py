@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from llm_eval.models.pace import LearnedPace, Pace
 
@@ -24,6 +26,14 @@ SLOWER = 1.25  # replies this many times slower than the first ones mean a queue
 GAIN = 1.3  # ... unless the last doubling brought this much more of them
 LONGEST_PAUSE = 600.0  # seconds; who is asked for more ends, and the others are not held back
 OVERHEAD = 10  # tokens' worth of time that a reply takes beside its tokens
+
+
+class Limits(NamedTuple):
+    """What a user of an endpoint asks for; None is no limit."""
+
+    fixed: int | None = None
+    rpm: float | None = None
+    tpm: float | None = None
 
 
 class Limiter:
@@ -54,19 +64,45 @@ class Limiter:
         self._halved_at = 0.0
         self._requests: Pace | None = None
         self._tokens: Pace | None = None
+        self._users: weakref.WeakKeyDictionary[object, Limits] = weakref.WeakKeyDictionary()
+        self._counted = 0  # of them
         self.set(fixed=fixed, rpm=rpm, tpm=tpm)
         self._learned = LearnedPace()
         self._queue = _QueueSense()
 
     def set(self, *, fixed: int | None, rpm: float | None, tpm: float | None) -> None:
-        """What a user of a shared limiter asks for; None leaves it as it is."""
-        if fixed is not None and fixed != self.fixed:
-            self.fixed, self.limit, self._threshold = fixed, float(fixed), 0.0
+        """Other limits from now on; None is none."""
+        if fixed != self.fixed:
+            self.fixed, self.limit = fixed, float(fixed or START)
+            self._threshold = 0.0 if fixed else float("inf")
             self._wake()
-        if rpm is not None and (self._requests is None or self._requests.rate != rpm / 60):
-            self._requests = Pace(rpm / 60)
-        if tpm is not None and (self._tokens is None or self._tokens.rate != tpm / 60):
-            self._tokens = Pace(tpm / 60)
+        self._requests = _paced(self._requests, rpm)
+        self._tokens = _paced(self._tokens, tpm)
+
+    def used_by(self, user: object, limits: Limits) -> None:
+        """Keep to what a user asks for until it has `left`, or is gone.
+
+        Of several users' limits the lowest of each kind holds.
+        """
+        if user not in self._users:
+            self._users[user] = limits
+            self._counted = 0
+        if len(self._users) != self._counted:
+            self._agreed()
+
+    def left(self, user: object) -> None:
+        """What this user asked for holds no longer."""
+        if self._users.pop(user, None) is not None:
+            self._agreed()
+
+    def _agreed(self) -> None:
+        asked = list(self._users.values())
+        self._counted = len(asked)
+        self.set(
+            fixed=min((a.fixed for a in asked if a.fixed is not None), default=None),
+            rpm=min((a.rpm for a in asked if a.rpm is not None), default=None),
+            tpm=min((a.tpm for a in asked if a.tpm is not None), default=None),
+        )
 
     @property
     def room(self) -> int:
@@ -228,18 +264,19 @@ class _QueueSense:
 _shared: dict[tuple[str, int], Limiter] = {}
 
 
-def shared_limiter(
-    base_url: str,
-    loop_id: int,
-    *,
-    fixed: int | None = None,
-    rpm: float | None = None,
-    tpm: float | None = None,
-) -> Limiter:
-    """The limiter of an endpoint, one for all who use it in this process and loop."""
-    limiter = _shared.get((base_url, loop_id))
-    if limiter is None:
-        limiter = _shared[base_url, loop_id] = Limiter(fixed=fixed, rpm=rpm, tpm=tpm)
-    elif (fixed, rpm, tpm) != (None, None, None):
-        limiter.set(fixed=fixed, rpm=rpm, tpm=tpm)
+def shared_limiter(base_url: str, loop_id: int, user: object, limits: Limits) -> Limiter:
+    """The limiter of an endpoint, one for all who use it in this process and loop.
+
+    It keeps to the limits of each of its users, as long as there is that user.
+    """
+    place = base_url, loop_id
+    limiter = _shared.get(place) or _shared.setdefault(place, Limiter())
+    limiter.used_by(user, limits)
     return limiter
+
+
+def _paced(pace: Pace | None, a_minute: float | None) -> Pace | None:
+    """A pace of so many a minute: the one that there is, if it is that one."""
+    if a_minute is None:
+        return None
+    return pace if pace and pace.rate == a_minute / 60 else Pace(a_minute / 60)

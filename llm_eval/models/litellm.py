@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
+from urllib.parse import parse_qsl
 
 from llm_eval import settings
 from llm_eval.aio import in_order
@@ -21,14 +22,15 @@ from llm_eval.models import openai_wire as wire
 from llm_eval.models import prices
 from llm_eval.models.asks import PARAMS, unable
 from llm_eval.models.base import BaseModel, Capabilities
-from llm_eval.models.limiter import Limiter, shared_limiter
+from llm_eval.models.endpoint import DEFAULT_BASE, Endpoint, hashed
+from llm_eval.models.limiter import Limiter, Limits, shared_limiter
 from llm_eval.models.litellm_errors import error_of, headers_of
 from llm_eval.models.litellm_library import Provider
 from llm_eval.models.litellm_reply import prediction_of
 from llm_eval.models.pace import reset_after
 from llm_eval.models.retry import retried
 from llm_eval.models.siblings import siblings
-from llm_eval.models.transport import BYTES_PER_TOKEN, DEFAULT_BASE, Endpoint
+from llm_eval.models.transport import BYTES_PER_TOKEN
 from llm_eval.records import Failure, Prediction, Prompt, Sample, Usage
 from llm_eval.secret import Secret, is_secret, parted, secret, secrets_in, tellable
 
@@ -131,6 +133,7 @@ class LiteLLMModel(BaseModel):
         """What decides a reply, besides the prompt; never a key."""
         told = {
             "api_base": parted(self._base or "")[0],
+            **self._chosen_by,
             "environment": {} if self._base else library.addresses(self._whose),
             "api_version": self.api_version,
             "system_message": self.system_message,
@@ -142,6 +145,16 @@ class LiteLLMModel(BaseModel):
             **tellable(self.params),
             "litellm": version("litellm"),
         }
+
+    @property
+    def _chosen_by(self) -> dict[str, str]:
+        """Hashes of the headers and of the query that go with each request."""
+        given = [self._hidden.get(name) for name in ("extra_headers", "headers")]
+        headers = {
+            str(k): str(v) for one in given if isinstance(one, Mapping) for k, v in one.items()
+        }
+        query = parse_qsl(parted(self._base or "")[1], keep_blank_values=True)
+        return hashed(headers=headers.items(), query=query)
 
     def cost(self, usage: Usage) -> float | None:
         """USD for `usage`: by our prices, else by the list inside LiteLLM, once that is loaded."""
@@ -174,6 +187,7 @@ class LiteLLMModel(BaseModel):
 
     async def close(self) -> None:
         """Let go of connections, if no other backend shares them."""
+        self.limiter.left(self)
         place, self._place = self._place, None
         if place is not None:
             await library.closed(self._litellm, place)
@@ -349,13 +363,9 @@ class LiteLLMModel(BaseModel):
     def limiter(self) -> Limiter:
         """The limiter that all users of this provider (at this address) share."""
         place = self._base or (DEFAULT_BASE if self._is_openai else f"litellm:{self._whose}")
-        return shared_limiter(
-            place,
-            id(asyncio.get_running_loop()),
-            fixed=self._endpoint.concurrency,
-            rpm=self._endpoint.rpm,
-            tpm=self._endpoint.tpm,
-        )
+        told = self._endpoint
+        limits = Limits(told.concurrency, told.rpm, told.tpm)
+        return shared_limiter(place, id(asyncio.get_running_loop()), self, limits)
 
 
 def _copied(value: Any) -> Any:

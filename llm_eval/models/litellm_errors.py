@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from llm_eval.errors import AuthError, BackendError, Kind, UserError
+from llm_eval.models.refusals import FILTERED
 from llm_eval.models.retry import retry_after
 from llm_eval.secret import scrubbed
 
@@ -24,9 +25,6 @@ _LEAD = re.compile(
 _TRACE = re.compile(r"\s*Traceback \(most recent call last\).*", re.DOTALL)
 _UNPAID = re.compile(r"insufficient_quota|credit balance is too low", re.IGNORECASE)
 _TOO_LONG = re.compile(r"too many tokens|(prompt|input) is too long|context length", re.IGNORECASE)
-_FILTERED = re.compile(
-    r"content_filter|content management policy|content policy|moderation|flagged", re.IGNORECASE
-)
 
 
 def headers_of(reply: Any) -> dict[str, str]:
@@ -84,7 +82,7 @@ def _kind(error: Exception, litellm: Any, status: int | None) -> Kind:
     if said or status is None:
         if isinstance(error, known.ContextWindowExceededError) or _TOO_LONG.search(said):
             return "length"
-        if isinstance(error, known.ContentPolicyViolationError) or _FILTERED.search(said):
+        if isinstance(error, known.ContentPolicyViolationError) or FILTERED.search(said):
             return "content_filter"
     if status is None:
         made_up = any(getattr(c, "status_code", 0) in MADE_UP for c in _chain(error.__context__))

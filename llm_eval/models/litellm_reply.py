@@ -7,11 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from llm_eval.errors import BackendError
-from llm_eval.models.openai_wire import bad, decode
+from llm_eval.models.openai_wire import BROKE_OFF, bad, decode
 from llm_eval.records import Prediction
 
 _REASON_LOST = ("cohere",)  # always "stop", whatever the provider said
-_BROKE_OFF = ("error", "network_error", "malformed_response", "malformed_function_call")
 
 
 def prediction_of(
@@ -29,7 +28,7 @@ def prediction_of(
         raise bad(said)
     for choice in choices:
         told = (choice.get("provider_specific_fields") or {}).get("native_finish_reason")
-        if str(told).lower() in _BROKE_OFF:
+        if str(told).lower() in BROKE_OFF:
             said = f"{provider} broke the reply off: {told}"
             raise BackendError(said, kind="server", sent=True)
         hidden = (choice.get("message") or {}).get("provider_specific_fields") or {}

@@ -11,59 +11,23 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from llm_eval import settings
 from llm_eval.aio import in_order
 from llm_eval.errors import BackendError, RunError, UserError
 from llm_eval.models import openai_wire as wire
 from llm_eval.models import prices
 from llm_eval.models.base import BaseModel, Capabilities
+from llm_eval.models.endpoint import by_name, endpoint_of, hashed
 from llm_eval.models.openai_likelihood import INSTEAD, Echo
 from llm_eval.models.openai_server import Server
 from llm_eval.models.openai_wire import decode, reply_text
 from llm_eval.models.siblings import current, siblings
-from llm_eval.models.transport import DEFAULT_BASE, Endpoint, Transport
+from llm_eval.models.transport import Transport
 from llm_eval.records import Failure, Prediction, Prompt, Sample, Usage
-from llm_eval.secret import Secret, secret, secrets_in, tellable
+from llm_eval.secret import Secret, secrets_in, tellable
 
 __all__ = ["OpenAIModel", "decode", "endpoint_of", "reply_text"]
 
 MOST = 128  # choices of one request, the most that OpenAI gives
-
-
-def endpoint_of(
-    *,
-    api_base: str | None = None,
-    api_key: str | Secret | None = None,
-    concurrency: int | None = None,
-    rpm: float | None = None,
-    tpm: float | None = None,
-    max_retries: int | None = None,
-    timeout: float = 600.0,
-    extra_headers: Mapping[str, str] | None = None,
-) -> Endpoint:
-    """Where to send, from arguments first and the settings after them.
-
-    Without a key, OpenAI's own address is refused; a server of one's own may need none.
-    """
-    found = settings.load()
-    base = api_base or found.openai_base_url or DEFAULT_BASE
-    key = secret(api_key) or found.openai_api_key
-    if key is None and base == DEFAULT_BASE:
-        raise UserError(
-            "no API key for OpenAI",
-            hint="set OPENAI_API_KEY, pass api_key (--api-key), "
-            "or name your own server by api_base (--api-base)",
-        )
-    return Endpoint(
-        base_url=base,
-        api_key=key,
-        timeout=timeout,
-        concurrency=concurrency,
-        rpm=rpm,
-        tpm=tpm,
-        max_retries=found.max_retries if max_retries is None else max_retries,
-        headers=tuple((str(k), str(v)) for k, v in (extra_headers or {}).items()),
-    )
 
 
 class OpenAIModel(BaseModel):
@@ -116,8 +80,10 @@ class OpenAIModel(BaseModel):
         if endpoint not in wire.PATHS:
             raise UserError(f"endpoint {endpoint!r} is neither 'chat' nor 'completions'")
         self.model, self.endpoint, self.params = chosen, endpoint, params
-        self.system_message, self.extra = system_message, dict(extra_body or {})
+        self.system_message, self.extra = system_message, by_name("extra_body", extra_body)
         self._own = _sent(endpoint, params) | self.extra
+        if self._own.get("stream"):
+            raise UserError("model 'openai' reads no stream", hint="leave 'stream' out")
         self._served: dict[str, str] = {}
         where = endpoint_of(
             api_base=api_base,
@@ -148,16 +114,18 @@ class OpenAIModel(BaseModel):
 
     @property
     def about(self) -> Mapping[str, Any]:
-        """Model, address, endpoint and what goes into each request; no key and no headers, nor
-        what is named like a key.
+        """Model, address, endpoint and what goes into each request; no key, nor what is named like
+        one. Headers and the address's query, by which a gateway may choose the model, are hashed.
 
         `served` is what stands behind the model's name, where the server says it, as vLLM does: the
         same name for other weights is another model.
         """
+        where = self.transport.endpoint
         return {
             "model": self.model,
             **({"served": self._served} if self._served else {}),
-            "api_base": self.transport.endpoint.base_url,
+            "api_base": where.base_url,
+            **hashed(headers=where.headers, query=where.query_params.items()),
             "endpoint": self.endpoint,
             "system_message": self.system_message,
             "params": tellable({**self.params, **self.extra}),
@@ -283,8 +251,8 @@ class OpenAIModel(BaseModel):
     async def _choices(self, prompt: Prompt, number: int) -> list[Prediction | None]:
         """So many replies to a prompt, None for those that an error of the whole call kept back.
 
-        What one request does not bring is asked for singly. The first carries what all choices of
-        its request cost.
+        What one request does not bring is asked for singly, a choice that broke off too. The first
+        carries what all choices of its request cost.
         """
         found: list[Prediction | None] = []
         if number > 1 and self._server.several:
@@ -296,7 +264,7 @@ class OpenAIModel(BaseModel):
             except RunError as e:
                 if not (isinstance(e, BackendError) and wire.is_about(e, "n")):
                     return [_failed(prompt, e)] * number
-            self._server.several = self._server.several and len(found) == number
+                self._server.several = False
         missing = number - len(found)
         return found + await in_order(self._alone(prompt) for _ in range(missing))
 
@@ -308,7 +276,7 @@ class OpenAIModel(BaseModel):
         return told[0] if told else None
 
     async def _asked(self, prompt: Prompt, number: int) -> list[Prediction]:
-        """A prediction for each choice of one reply."""
+        """A prediction for each choice of one reply that did not break off; one in any case."""
         request = await asyncio.to_thread(self.encode, prompt) if prompt.images else None
         request = self.encode(prompt) if request is None else request
         if number > 1 or "n" in request:
@@ -318,11 +286,11 @@ class OpenAIModel(BaseModel):
             way = await self._server.constraint()
             request |= wire.constraint(way, choice)
         body = await self._server.post(request)
-        usage, found = Usage.of(body), []
-        for told in wire.choices(body):
-            found.append(replace(_decoded(prompt, told, way), usage=usage))
-            usage = Usage()
-        return found
+        found = [_decoded(prompt, told, way) for told in wire.choices(body)]
+        if len(found) < number:
+            self._server.several = False
+        first, *others = [p for p in found if not (p.failure and p.failure.retryable)] or found[:1]
+        return [replace(first, usage=Usage.of(body)), *others]
 
     async def _weighed(self, prompt: Prompt) -> Prediction:
         try:

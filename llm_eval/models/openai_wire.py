@@ -15,13 +15,18 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from llm_eval.errors import BackendError
-from llm_eval.models.images import chat_parts
+from llm_eval.models.conversation import turns
+from llm_eval.models.images import chat_part
 from llm_eval.records import Prediction, Prompt, Token, Usage
 
 Endpoint = Literal["chat", "completions"]
 PATHS: Mapping[Endpoint, str] = {"chat": "/chat/completions", "completions": "/completions"}
 LIMITS = ("max_tokens", "max_completion_tokens")  # of a reply; servers know the one or the other
 CONSTRAINTS = ("structured_outputs", "guided_choice", "response_format")
+BROKE_OFF = frozenset(  # reasons to end that are a provider's own trouble
+    "error network_error abort insufficient_system_resource malformed_response "
+    "malformed_function_call".split()
+)
 _FINISH = {"eos_token": "stop", "stop_sequence": "stop", "end_turn": "stop"}
 
 
@@ -145,28 +150,10 @@ def bad(message: str) -> BackendError:
     return BackendError(message, kind="bad_request")
 
 
-def _messages(prompt: Prompt, system: str | None) -> list[Mapping[str, Any]]:
+def _messages(prompt: Prompt, system: str | None) -> list[dict[str, Any]]:
     if prompt.token_ids:
         raise bad("the chat endpoint takes no token ids; endpoint 'completions' does")
-    said: list[Mapping[str, Any]] = list(prompt.messages) or [
-        {"role": "user", "content": prompt.text}
-    ]
-    if prompt.images:
-        said = _with_images(said, prompt.images)
-    if system and said[0].get("role") not in ("system", "developer"):
-        said.insert(0, {"role": "system", "content": system})
-    return said
-
-
-def _with_images(said: list[Mapping[str, Any]], images: Sequence[Any]) -> list[Mapping[str, Any]]:
-    """The images before what the user says last."""
-    place = max((i for i, m in enumerate(said) if m.get("role") == "user"), default=-1)
-    if place < 0:
-        raise bad("the prompt has images and no message of the user to put them into")
-    content = said[place].get("content") or ""
-    parts = chat_parts(content if isinstance(content, str) else "", images)
-    parts += [] if isinstance(content, str) else content
-    return [*said[:place], {**said[place], "content": parts}, *said[place + 1 :]]
+    return turns(prompt, system, chat_part)
 
 
 # -- replies ---------------------------------------------------------------------------------------
@@ -176,7 +163,8 @@ def reply_text(body: Mapping[str, Any]) -> tuple[str, str | None]:
     """(text, finish_reason) of a chat or completion reply.
 
     Raises:
-        BackendError: nothing usable: `refusal`, `content_filter`, `length`, or `malformed`.
+        BackendError: nothing usable: `refusal`, `content_filter`, `length`, `malformed`, or
+            `server` where the reply broke off.
     """
     reply = reply_of(choices(body)[0])
     return reply.text, reply.finish
@@ -223,32 +211,56 @@ def choices(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def reply_of(choice: Mapping[str, Any]) -> Reply:
     """What a choice says.
 
-    An empty text is a text. A missing one is an error, and `length` where the model was still
-    thinking when the limit came.
+    An empty text is a text. A missing one is an error; so is, of a chat, an empty one that the
+    limit ended: the model was still thinking.
 
     Raises:
-        BackendError: `refusal`, `content_filter`, `length` or `malformed`.
+        BackendError: `refusal`, `content_filter`, `length`, `malformed`, or `server` where the
+            reply broke off.
     """
     raw = choice.get("finish_reason")
     finish = _FINISH.get(raw, raw) if isinstance(raw, str) else None
     message = choice.get("message")
     if not isinstance(message, dict):
         message = {}
+    if str(finish).lower() in BROKE_OFF or choice.get("error"):
+        raise _broke_off(finish, choice.get("error"))
     if finish == "content_filter":
         raise BackendError("the provider's content filter stopped the reply", kind="content_filter")
     if refusal := message.get("refusal"):
         raise BackendError(f"the model refused: {refusal}", kind="refusal")
-    text = choice["text"] if "text" in choice else message.get("content")
-    thought = next((t for k in _THOUGHTS if isinstance(t := message.get(k), str) and t), None)
-    if not isinstance(text, str):
-        if thought and finish == "length":
-            said = "the model was still thinking at the length limit and gave no answer"
-            raise BackendError(f"{said}: raise max_tokens", kind="length")
+    text, part = _texts_of(choice["text"] if "text" in choice else message.get("content"))
+    thought = next((t for k in _THOUGHTS if isinstance(t := message.get(k), str) and t), part)
+    if not text and finish == "length" and "text" not in choice:
+        said = "the model was still thinking at the length limit and gave no answer"
+        raise BackendError(f"{said}: raise max_tokens", kind="length")
+    if text is None:
         raise BackendError("the reply's message has no content", kind="malformed")
     return Reply(text, finish, thought, tokens_of(choice.get("logprobs")))
 
 
 _THOUGHTS = ("reasoning_content", "reasoning")
+
+
+def _broke_off(finish: str | None, error: Any) -> BackendError:
+    told = error.get("message") if isinstance(error, dict) else error
+    said = f"the server broke the reply off: {told or finish}"
+    return BackendError(said, kind="server", sent=True)
+
+
+def _texts_of(content: Any) -> tuple[str | None, str | None]:
+    """(text, thought) of a content, which may be a list of parts; None for what there is not."""
+    if not isinstance(content, list):
+        return (content if isinstance(content, str) else None), None
+    found: dict[str, list[str]] = {"text": [], "thinking": []}
+    for part in content:
+        kind = str(part.get("type")) if isinstance(part, dict) else ""
+        if kind in found:
+            inner = part.get(kind)  # of a thought it may be a list of parts again
+            told = inner if isinstance(inner, str) else _texts_of(inner)[0]
+            found[kind] += [told] if told is not None else []
+    text, thought = ("".join(texts) if texts else None for texts in found.values())
+    return text, thought or None
 
 
 def tokens_of(told: Any) -> tuple[Token, ...]:

@@ -162,16 +162,21 @@ def test_what_it_says_of_itself_decides_a_reply(chat: ChatServer) -> None:
     assert about == {
         "model": "gpt-4",
         "api_base": chat.url,
+        "headers_sha256": about["headers_sha256"],
         "temperature": 0,
         "litellm": about["litellm"],
     }
+    headers = {"x-team": "b", "x-api-key": "s"}
+    query = {"api_base": f"{chat.url}?dep=a&api-key=s"}
     others = [
+        model_of("openai", chat, temperature=0, extra_headers=headers),
+        model_of("openai", chat, temperature=0, headers=headers, **query),
         model_of("openai", chat, temperature=1),
         model_of("openai", chat, temperature=0, system_message="s"),
         model_of("openai", chat, temperature=0, drop_params=True),
         model_of("azure", chat, temperature=0),
     ]
-    assert len({json.dumps(m.about, sort_keys=True) for m in (model, *others)}) == 5
+    assert len({json.dumps(m.about, sort_keys=True) for m in (model, *others)}) == 7
 
 
 def test_an_address_of_the_environment_decides_a_reply(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -195,6 +195,18 @@ def test_a_reply_that_the_budget_cut_is_asked_for_again_without_one(chat: ChatSe
     assert chat.count() == 2
 
 
+def test_thoughts_that_the_budget_cut_are_asked_for_again_without_one(chat: ChatServer) -> None:
+    """As a reply that it cut: the model may have been near its answer."""
+    cut = {"choices": [{"message": {"content": ""}, "finish_reason": "length"}]}
+    chat.bends.append(lambda asked, reply: reply | cut if "max_tokens" in asked else reply)
+    for _ in range(2):
+        with pytest.raises(BackendError, match="still thinking"):
+            asker(chat, max_cost=1.0).ask(QUESTION)
+    assert chat.count() == 1
+    assert asker(chat).ask(QUESTION) == asker(chat, max_cost=1.0).ask(QUESTION)
+    assert chat.count() == 2
+
+
 @pytest.mark.parametrize(
     "name", ["gpt-4o", "openai:gpt-4o", "llama3:8b", "org/model", "vllm:x", "litellm:anthropic/x"]
 )

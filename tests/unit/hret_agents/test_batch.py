@@ -13,6 +13,7 @@ import pytest
 from hret_agents.money import Budget
 from hret_agents.translate.base import Ask, Reply
 from hret_agents.translate.batch import BatchTranslator
+from hret_agents.translate.batch_server import BatchServer
 from hret_agents.translate.batch_store import BatchStore
 from hret_agents.translate.chat import ChatTranslator
 from hret_agents.translate.units import Segment, Unit
@@ -25,6 +26,7 @@ from tests.fakes.chat import ChatServer, Fault
 from tests.fakes.chat_batch import Course
 from tests.fakes.chat_protocol import Refused
 from tests.fakes.translit import forward
+from tests.unit.llm_eval.servers import Answer, raw_server
 
 NASTY = (
     "one\u2028two \x85 three\x0cfour",
@@ -143,6 +145,22 @@ def test_a_line_is_the_live_request(chat: ChatServer) -> None:
     run(chat, packs)
     (sent,) = chat.batches.requests
     assert sent.body == chat.requests[0].body
+
+
+def test_a_query_of_the_address_goes_along() -> None:
+    """As with live requests: a gateway may choose the deployment by it."""
+    with raw_server() as raw:
+        raw.answers = [Answer(200, '{"object": "list", "data": []}')]
+
+        async def work() -> None:
+            transport = Transport(Endpoint(base_url=f"{raw.url}?dep=b"))
+            server = BatchServer(transport, first_wait=0.001, last_wait=0.01, patience=1)
+            await server.check()
+            await server.close()
+
+        asyncio.run(work())
+        ((path, _),) = raw.seen
+    assert path.startswith("/v1/batches?") and "dep=b" in path
 
 
 @pytest.mark.parametrize("text", NASTY)

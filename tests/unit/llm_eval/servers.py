@@ -29,10 +29,14 @@ class Answer(NamedTuple):
 
 
 class RawServer:
-    """Says what a test tells it to, byte for byte; the last answer is said again and again."""
+    """Says what a test tells it to, byte for byte; the last answer is said again and again.
+
+    `seen` are the path and the headers (by lower-case name) of each request.
+    """
 
     def __init__(self, url: str) -> None:
         self.url, self.answers, self.asked = url, [Answer(200, json.dumps(GOOD))], 0
+        self.seen: list[tuple[str, dict[str, str]]] = []
 
     def next(self) -> Answer:
         """The answer to the next request."""
@@ -49,6 +53,7 @@ def raw_server() -> Iterator[RawServer]:
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            server.seen.append((self.path, {k.lower(): v for k, v in self.headers.items()}))
             answer = server.next()
             data = answer.body.encode()
             self.send_response(answer.status)
@@ -57,7 +62,7 @@ def raw_server() -> Iterator[RawServer]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST
+        do_GET = do_CONNECT = do_POST
 
         def log_message(self, format: str, *args: object) -> None:
             pass

@@ -7,13 +7,17 @@ import random
 
 import pytest
 
-from llm_eval.models.limiter import Limiter, shared_limiter
+from llm_eval.models.limiter import START, Limiter, Limits, shared_limiter
 from tests.unit.virtual_time import now, run
 
 
 def limiter(*, fixed: int | None = None, start: int = 8, ceiling: int = 512) -> Limiter:
     """A limiter on the loop's clock."""
     return Limiter(fixed=fixed, start=start, ceiling=ceiling, clock=now)
+
+
+class User:
+    """Who uses an endpoint."""
 
 
 async def settled() -> None:
@@ -348,8 +352,33 @@ def test_no_storm_of_cancellations_loses_a_place(seed: int) -> None:
 
 def test_all_who_use_an_endpoint_share_its_limiter() -> None:
     """Translator and judge on one server push each other back; another server has its own."""
-    one = shared_limiter("http://a/v1", 1)
-    assert shared_limiter("http://a/v1", 1, fixed=4, rpm=60) is one
+    first, second = User(), User()
+    one = shared_limiter("http://a/v1", 1, first, Limits())
+    assert shared_limiter("http://a/v1", 1, second, Limits(fixed=4, rpm=60)) is one
     assert (one.fixed, one.limit) == (4, 4)
     others = [("http://b/v1", 1), ("http://a/v1", 2)]
-    assert all(shared_limiter(*other) is not one for other in others)
+    assert all(shared_limiter(*other, first, Limits()) is not one for other in others)
+
+
+@pytest.mark.parametrize("how", ["left", "gone"])
+def test_limits_hold_as_long_as_who_asked_for_them(how: str) -> None:
+    """The lowest of all who are there; a user who is gone slows nobody down."""
+    place = f"http://{how}/v1", 1
+    users = {name: User() for name in ("slow", "narrow", "free")}
+    gate = shared_limiter(*place, users["slow"], Limits(rpm=60, tpm=600))
+    shared_limiter(*place, users["narrow"], Limits(fixed=2, rpm=120))
+    shared_limiter(*place, users["free"], Limits())
+
+    def held() -> tuple[int | None, float, float | None, float | None]:
+        shared_limiter(*place, users["free"], Limits())
+        paces = (gate._requests, gate._tokens)
+        rpm, tpm = (None if p is None else p.rate * 60 for p in paces)
+        return gate.fixed, gate.limit, rpm, tpm
+
+    assert held() == (2, 2, 60, 600)
+    for name, after in (("slow", (2, 2, 120, None)), ("narrow", (None, START, None, None))):
+        if how == "left":
+            gate.left(users[name])
+        del users[name]
+        assert held() == after
+    assert gate.trying

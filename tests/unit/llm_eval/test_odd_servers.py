@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,12 +14,14 @@ from llm_eval.models.openai import OpenAIModel
 from llm_eval.secret import Secret
 from tests.fakes.chat import SENTENCE, ChatServer
 from tests.unit.llm_eval.servers import (
+    CHAT,
     GOOD,
     PLAIN,
     Answer,
     RawServer,
     check,
     nobody,
+    opened,
     post,
     raw_server,
     said,
@@ -100,6 +103,71 @@ def test_an_exhausted_quota_stops_at_once(raw: RawServer) -> None:
     with pytest.raises(UserError, match="exceeded your current quota"):
         post(raw.url)
     assert raw.asked == 1
+
+
+def test_an_empty_purse_stops_at_once(raw: RawServer) -> None:
+    """A 402: no further request can be answered either."""
+    raw.answers = [Answer(402, json.dumps({"error": {"message": "Insufficient Balance"}}))]
+    with pytest.raises(UserError, match="Insufficient Balance") as caught:
+        post(raw.url)
+    assert "top up" in caught.value.hint and raw.asked == 1
+
+
+def test_a_flagged_prompt_costs_its_sample(raw: RawServer) -> None:
+    """A 403 that is about what a prompt holds says nothing of the key."""
+    said = 'Your chosen model requires moderation and your input was flagged for "violence".'
+    raw.answers = [Answer(403, json.dumps({"error": {"code": 403, "message": said}}))]
+    with pytest.raises(BackendError, match="flagged") as caught:
+        post(raw.url)
+    assert (caught.value.kind, raw.asked) == ("content_filter", 1)
+
+
+def test_a_page_that_forbids_after_replies_is_something_on_the_way(raw: RawServer) -> None:
+    """A firewall dislikes one prompt: tried again, and then that sample's failure."""
+    page = Answer(403, "<html><title>Attention required</title></html>")
+    raw.answers = [page]
+    with pytest.raises(AuthError, match="Attention required"):
+        post(raw.url)
+    raw.answers = [Answer(200, json.dumps(GOOD)), page]
+
+    async def work() -> None:
+        async with opened(raw.url, max_retries=1) as transport:
+            await transport.post(CHAT, PLAIN)
+            with pytest.raises(BackendError) as caught:
+                await transport.post(CHAT, PLAIN)
+            assert (caught.value.kind, caught.value.retryable) == ("server", True)
+
+    asyncio.run(work())
+    assert raw.asked == 4
+
+
+def test_a_list_of_models_that_is_forbidden_passes(raw: RawServer) -> None:
+    """A key may have the right to chat alone; where it has none, the first request tells."""
+    said = "You have insufficient permissions. Missing scopes: api.model.read."
+    raw.answers = [Answer(403, json.dumps({"error": {"message": said}}))]
+    check(raw.url, api_key=Secret("sk-restricted"))
+    with pytest.raises(AuthError, match=r"Missing scopes"):
+        post(raw.url, api_key=Secret("sk-restricted"))
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_told_and_not_followed(raw: RawServer, status: int) -> None:
+    """It would take the user's headers to another host, and some make a POST a GET."""
+    with raw_server() as other:
+        place = f"{other.url}{CHAT}?token=hidden-1"
+        raw.answers = [Answer(status, "", {"Location": place})]
+        with pytest.raises(UserError, match=f"moved to {other.url}\n") as caught:
+            post(raw.url, headers=(("api-key", "hidden-2"),))
+        assert "api_base" in caught.value.hint and "hidden" not in shown(caught.value)
+        assert (raw.asked, other.asked) == (1, 0)
+
+
+@pytest.mark.parametrize("location", [None, "/v2/chat/completions", "http://[::1"])
+def test_an_odd_redirect_is_told_too(raw: RawServer, location: str | None) -> None:
+    """Nowhere, to another path, or to what is no address."""
+    raw.answers = [Answer(307, "", {"Location": location} if location else {})]
+    with pytest.raises(UserError, match="answered 307: it has moved"):
+        post(raw.url)
 
 
 def test_a_bad_request_is_one_samples_failure(chat: ChatServer) -> None:

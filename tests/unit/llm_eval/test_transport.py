@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -162,6 +164,16 @@ def test_the_address_may_end_in_a_slash(chat: ChatServer, slash: str) -> None:
         {"concurrency": 0},
         {"concurrency": -1},
         {"max_retries": -1},
+        {"base_url": "http://"},
+        {"base_url": "http://[::1/v1"},
+        {"base_url": "http://h:port/v1"},
+        {"timeout": 0},
+        {"timeout": -1},
+        {"timeout": None},
+        {"timeout": float("inf")},
+        {"timeout": True},
+        {"rpm": 0},
+        {"tpm": float("nan")},
     ],
     ids=str,
 )
@@ -199,3 +211,45 @@ def test_pauses_grow(chat: ChatServer) -> None:
     pauses = [later.start - earlier.start for earlier, later in pairwise(chat.requests)]
     least = [0.01, 0.02, 0.04, 0.08]
     assert all(pause >= low for pause, low in zip(pauses, least, strict=True))
+
+
+# --- the end -----------------------------------------------------------------------------------
+
+ASKS = """
+from llm_eval.models.openai import OpenAIModel
+for _ in range(2):
+    model = OpenAIModel("m", api_base={url!r}, concurrency=1)
+    print(model.generate_batch([{{"input": "2+2?"}}])[0]["prediction"])
+"""
+
+
+def test_a_client_that_nobody_closed_is_let_go_of(
+    chat: ChatServer, environment: dict[str, str]
+) -> None:
+    """When its model is gone, and at the end of Python: nobody is told of sessions."""
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-c", ASKS.format(url=chat.url)],
+        env=environment | {"PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+        timeout=120,
+    )
+    assert done.stdout.split("\n") == [SENTENCE, SENTENCE, ""]
+    assert "Unclosed" not in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_runs_limit_is_not_the_next_ones(chat: ChatServer) -> None:
+    """A client that is closed slows nobody down; one beside it that is open does."""
+
+    async def work() -> None:
+        async with opened(chat.url, rpm=60, concurrency=1) as slow:
+            async with opened(chat.url) as other:
+                gate = other.limiter
+                assert slow.limiter is gate and (gate.fixed, gate.limit) == (1, 1)
+            assert slow.limiter is gate and (gate.fixed, gate.limit) == (1, 1)
+        async with opened(chat.url) as later:
+            assert later.limiter is gate
+            assert gate.fixed is None and gate._requests is None
+
+    asyncio.run(work())

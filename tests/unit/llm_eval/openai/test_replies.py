@@ -12,7 +12,15 @@ import pytest
 from llm_eval.models.openai import OpenAIModel
 from llm_eval.records import Usage
 from tests.fakes.chat import ChatServer, Fault, hashed_logprob
-from tests.fakes.chat_rules import constrains, one_choice, refuses, refuses_fields, thinks, without
+from tests.fakes.chat_rules import (
+    Bend,
+    constrains,
+    one_choice,
+    refuses,
+    refuses_fields,
+    thinks,
+    without,
+)
 from tests.unit.llm_eval.openai.asking import asked, made, one
 
 WAYS = ["structured_outputs", "guided_choice", "response_format"]
@@ -24,6 +32,11 @@ def counting(chat: ChatServer) -> ChatServer:
     numbers = count(1)
     chat.answer = lambda messages: f"reply {next(numbers)}"
     return chat
+
+
+def says(**choice: Any) -> Bend:
+    """Every reply is this one."""
+    return lambda asked, reply: {"choices": [choice]}
 
 
 # --- several -----------------------------------------------------------------------------------
@@ -78,6 +91,22 @@ def test_n_gives_alternatives(counting: ChatServer, bends: list[Any]) -> None:
         assert [r.body.get("n") for r in counting.requests] == [3, None, None]
 
 
+def test_a_choice_that_broke_off_is_asked_for_again(counting: ChatServer) -> None:
+    """It is no reply; the others of its request are, and later requests are for several."""
+
+    def bend(asked: Any, reply: Any) -> Any:
+        reply["choices"][0]["finish_reason"] = "abort" if asked.get("n") == 3 else "stop"
+        return reply
+
+    counting.bends.append(bend)
+    model = made(counting.url)
+    found = asked(model, *[one()] * 3)
+    assert sorted(p.text or "" for p in found) == ["reply 2", "reply 3", "reply 4"]
+    assert sum((p.usage for p in found), Usage()) == model.usage
+    asked(model, *[one(sample="t")] * 2)
+    assert [r.body.get("n") for r in counting.requests] == [3, None, 2]
+
+
 def test_one_failure_is_each_prompts(chat: ChatServer) -> None:
     """A request for several that fails is a failure in each place, and is not repeated singly."""
     chat.script(Fault.server_error)
@@ -129,15 +158,74 @@ def test_thoughts_are_kept_apart(chat: ChatServer, field: str) -> None:
 
 
 def test_a_thought_without_an_answer_is_no_answer(chat: ChatServer) -> None:
-    """An empty content is an empty text, cut at the limit; a missing one is a failure."""
-    cut = {"choices": [{"message": {"content": ""}, "finish_reason": "length"}]}
-    chat.bends.append(lambda asked, reply: cut)
-    (empty,) = asked(made(chat.url), one())
+    """An empty content that the limit ended, told thoughts or not; a completion's is a text."""
+    told: list[dict[str, str]] = [{}, {"reasoning_content": "hm"}]
+    for message in [{"content": c, **t} for c in ("", None) for t in told]:
+        chat.bends = [says(message=message, finish_reason="length")]
+        (found,) = asked(made(chat.url), one())
+        assert found.text is None and found.failure and found.failure.kind == "length"
+        assert "still thinking" in found.failure.message
+    chat.bends = [says(text="", finish_reason="length")]
+    (empty,) = asked(made(chat.url, endpoint="completions"), one())
     assert (empty.text, empty.finish_reason, empty.failure) == ("", "length", None)
-    chat.bends += [thinks("hm", content=None)]
-    (missing,) = asked(made(chat.url), one())
-    assert missing.text is None and missing.failure and missing.failure.kind == "length"
-    assert "still thinking" in missing.failure.message
+
+
+PARTS = [
+    {
+        "type": "thinking",
+        "thinking": [{"type": "text", "text": "2+2 "}, {"type": "text", "text": "?"}],
+    },
+    {"type": "thinking", "thinking": " 4!"},
+    {"type": "text", "text": "It is"},
+    {"type": "reference", "reference_ids": [1]},
+    {"type": "text", "text": " 4"},
+]
+
+
+@pytest.mark.parametrize(
+    ("parts", "end", "text", "thought", "kind"),
+    [
+        (PARTS, "stop", "It is 4", "2+2 ? 4!", None),
+        (PARTS[2:3], "length", "It is", None, None),
+        (PARTS[:2], "length", None, None, "length"),
+        (PARTS[:2], "stop", None, None, "malformed"),
+        (
+            [{"type": ["text"], "text": "4"}, {"type": "text", "text": 4}],
+            "stop",
+            None,
+            None,
+            "malformed",
+        ),
+    ],
+)
+def test_a_content_in_parts_is_joined(
+    chat: ChatServer, parts: Any, end: str, text: str | None, thought: str | None, kind: str | None
+) -> None:
+    """As Mistral's thinking models send it: texts are the reply, thoughts stand apart."""
+    chat.bends.append(says(message={"content": parts}, finish_reason=end))
+    (found,) = asked(made(chat.url), one())
+    assert (found.text, found.reasoning) == (text, thought)
+    assert (found.failure and found.failure.kind) == kind
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        {"finish_reason": "insufficient_system_resource"},
+        {"finish_reason": "abort"},
+        {"finish_reason": "error"},
+        {"finish_reason": "network_error"},
+        {"finish_reason": None, "error": {"code": 502, "message": "provider died"}},
+    ],
+    ids=str,
+)
+def test_half_a_reply_is_none(chat: ChatServer, end: dict[str, Any]) -> None:
+    """What a provider broke off is never scored, and may be asked for again."""
+    chat.bends.append(says(message={"content": "so it is 4"}, **end))
+    (found,) = asked(made(chat.url), one())
+    assert found.text is None and found.failure is not None
+    assert (found.failure.kind, found.failure.retryable) == ("server", True)
+    assert (end["finish_reason"] or "provider died") in found.failure.message
 
 
 # --- held to a choice --------------------------------------------------------------------------

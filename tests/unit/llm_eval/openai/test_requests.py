@@ -187,6 +187,70 @@ def test_what_decides_a_reply_is_told_and_no_key(chat: ChatServer) -> None:
     assert made(chat.url).cost(Usage(1, 5, 5)) is None
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (
+            {"extra_headers": {"x-portkey-provider": "a"}},
+            {"extra_headers": {"x-portkey-provider": "b"}},
+        ),
+        ({"extra_headers": {"x-team": "a"}}, {}),
+        ({"query": "?dep=a"}, {"query": "?dep=b"}),
+        ({"query": "?dep=a&dep2="}, {"query": ""}),
+    ],
+)
+def test_what_may_choose_the_model_decides_a_reply(one: Any, other: Any) -> None:
+    """A header or the address's query; as a hash, for others may read it."""
+
+    def about(query: str = "", **params: Any) -> Any:
+        return dict(OpenAIModel("m", api_base=f"http://127.0.0.1:1/v1{query}", **params).about)
+
+    assert about(**one) != about(**other)
+    assert about(**one) == about(**one)
+    assert "dep" not in str(about(**one)) and "x-" not in str(about(**one))
+
+
+def test_a_key_in_a_header_or_query_decides_nothing() -> None:
+    """Another key is answered the same."""
+    told = [
+        OpenAIModel(
+            "m",
+            api_base=f"http://127.0.0.1:1/v1?dep=a&api-key={key}",
+            extra_headers={"X-Api-Key": key, "x-portkey-api-key": key, "x-team": "a"},
+        ).about
+        for key in ("one", "two")
+    ]
+    assert told[0] == told[1] and {"headers_sha256", "query_sha256"} < set(told[0])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"stream": True}, "stream"),
+        ({"extra_body": {"stream": True}}, "stream"),
+        ({"extra_body": "x"}, "extra_body is no mapping"),
+        ({"extra_headers": ["a"]}, "extra_headers is no mapping"),
+        ({"extra_headers": {"X-A": "abc\n"}}, "'X-A' holds a sign"),
+        ({"extra_headers": {"X A": "abc"}}, "'X A' holds a sign"),
+        ({"timeout": "60"}, "timeout '60' is not a number above 0"),
+        ({"concurrency": "8"}, "concurrency '8' is not a whole number from 1"),
+        ({"concurrency": 2.5}, "concurrency 2.5 is not"),
+        ({"rpm": "60"}, "rpm '60' is not"),
+        ({"max_retries": "3"}, "max_retries '3' is not a whole number from 0"),
+    ],
+)
+def test_a_parameter_that_cannot_be_is_a_sentence(wrong: dict[str, Any], told: str) -> None:
+    """Before anything is sent, and with its name; a header's value is not shown."""
+    with pytest.raises(UserError, match=told) as caught:
+        OpenAIModel("m", api_base="http://127.0.0.1:1/v1", **wrong)
+    assert "abc" not in str(caught.value)
+
+
+def test_no_stream_may_be_asked_for_by_name(chat: ChatServer) -> None:
+    """Which is what a request is without the parameter."""
+    assert sent(chat, one(), stream=False)["stream"] is False
+
+
 def test_what_is_named_like_a_key_is_told_nowhere(raw: RawServer) -> None:
     """Neither by `about` nor by an error in which the server sends it back; but it is sent."""
     secrets = [f"hidden-{i}" for i in range(6)]
