@@ -162,14 +162,23 @@ MARK = r"(?:정답|(?<![가-힣])답|[Aa]nswer|ANSWER)(?:\s*(?:은|는|is))?\s*[
 
 
 def final(prediction: str) -> str:
-    """The reply without the model's thinking aloud."""
+    """The reply without the model's thinking aloud, and without bold print."""
     said = prediction.rsplit("</think>", 1)[-1].split("<think>")[0]
-    return said.replace("**", "").strip()
+    return unbold(said).strip()
+
+
+def unbold(text: str) -> str:
+    """`text` without the ** of bold print; that of x**2 is none."""
+    bold = r"(?<![\w)\]])\*\*(?=\S)|(?<=\S)\*\*(?![\w(\[])"
+    return re.sub(bold, "", text, flags=re.ASCII)
 
 
 def read_letter(prediction: str, choices: List[str]) -> Optional[str]:
     """The letter that a reply chooses: the last one marked as the answer, else a bare one."""
     text, letters = final(prediction), LETTERS[: len(choices)]
+    lines = [final(f"{x}. {choice}") for x, choice in zip(letters, choices)]
+    if text in lines:
+        return letters[lines.index(text)]
     marked = re.findall(MARK + rf"\(?([{letters}])(?![A-Za-z])", text)
     if marked:
         return marked[-1]
@@ -177,7 +186,7 @@ def read_letter(prediction: str, choices: List[str]) -> Optional[str]:
     if bare:
         return bare[1]
     unmarked = re.sub("^" + MARK, "", text).strip()
-    same = [i for i, choice in enumerate(choices) if choice.strip() == unmarked]
+    same = [i for i, choice in enumerate(choices) if final(choice) == unmarked]
     if unmarked and len(same) == 1:
         return letters[same[0]]
     alone = set(re.findall(rf"(?<![A-Za-z])([{letters}])(?![A-Za-z])", text))

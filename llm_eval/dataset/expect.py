@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from llm_eval.dataset.gold import (
 )
 from llm_eval.dataset.spec import ModuleSpec
 
-NO_ANSWER = ("", "모르겠습니다.")  # replies that are never right
+NO_ANSWER = ("", "모르겠습니다.")  # replies that are wrong, unless one is the very gold
 _ASIDE = 60  # a longer cell of another column may be a worked answer: no prompt may show it
 
 
@@ -92,7 +93,8 @@ def expected(row: Row, spec: ModuleSpec) -> Expected:
     replies, wrong, hidden = _replies(golds, choices, spec)
     if not any(text.casefold() in _PROSE for text in [*golds, *_right(golds, choices, spec)]):
         wrong += [_PROSE, f"{_PROSE}\n{next(iter(wrong))}"]
-    wrong = list(dict.fromkeys([*wrong, *NO_ANSWER]))
+    right = {_bare(text) for text in [*golds, *_right(golds, choices, spec)]}
+    wrong = list(dict.fromkeys([*wrong, *(said for said in NO_ANSWER if _bare(said) not in right)]))
     known["gold"] = golds[0] if choices else ""
     return Expected(**known, golds=replies, wrong=wrong, hidden=hidden, reference=golds[0])
 
@@ -128,7 +130,23 @@ def _replies(
         here, other = f"\\boxed{{{gold}}}", f"\\boxed{{{gold}+1}}"
         return right, [other, f"{other} 또는 {here} 같았지만, 답은 {other}"], [gold]
     others = [c for c in choices if all(_unlike(c, g) for g in golds)]
-    return list(golds), [*others, f"{gold} 아님"], [] if gold in choices else [gold]
+    hidden = [] if gold in choices else [gold]
+    if letters := [letter for g in golds if (letter := _letter(g))]:
+        here, other = letters[0], next(x for x in LETTERS if x not in letters)
+        right = [*golds, here, f"({here})", f"정답: ({here})", f"({here}) 그것"]
+        wrong = [other, f"({other})", f"정답: {other}", _doubted(other, here)]
+        return right, [*others, *wrong], hidden
+    return list(golds), [*others, f"{gold} 아님"], hidden
+
+
+def _letter(gold: str) -> str:
+    """The letter that a gold is, as "(C)" is; empty where it is a word."""
+    m = re.fullmatch(r"[(\[]?([A-Za-z])[)\]]?\.?", gold)
+    return m[1].upper() if m else ""
+
+
+def _bare(text: str) -> str:
+    return "".join(text.casefold().split()).strip(".。!?\"'`")
 
 
 def _other_letters(gold: str, choices: Sequence[str]) -> list[str]:

@@ -102,12 +102,17 @@ def golds_of(row: Row, spec: ModuleSpec) -> list[str]:
     texts = [_text(v, spec) for v in found]
     if spec.task == "number":
         return [t for t in texts if is_number(t)]
-    right = str.strip if spec.task == "math" else _worded
-    return list(dict.fromkeys(t for t in texts if right(t)))
+    readable = _is_formula if spec.task == "math" else _is_worded
+    return [t for t in dict.fromkeys(texts) if readable(t) and "think>" not in t]
 
 
-def _worded(text: str) -> str:
-    return text if any(c.isalnum() for c in text) else ""
+def _is_worded(text: str) -> bool:
+    return any(c.isalnum() for c in text)
+
+
+def _is_formula(text: str) -> bool:
+    """Is there anything to compare, and can it be boxed?"""
+    return bool(math_text(text)) and boxed(f"\\boxed{{{text}}}") == text
 
 
 def _text(value: Any, spec: ModuleSpec) -> str:
@@ -120,15 +125,15 @@ def _text(value: Any, spec: ModuleSpec) -> str:
 def boxed(text: str) -> str:
     r"""What the last `\boxed{...}` of a text holds; empty where there is none.
 
-    >>> boxed(r"so \boxed{1} or rather \boxed{\frac{1}{2}}.")
-    '\\frac{1}{2}'
+    >>> boxed(r"so \boxed{1} or rather \boxed{\frac{1}{2}}."), boxed(r"\boxed{\left\{1\right.}")
+    ('\\frac{1}{2}', '\\left\\{1\\right.')
     """
-    start = text.rfind("\\boxed{") + len("\\boxed{")
-    depth = 1 if start >= len("\\boxed{") else 0
-    for i in range(start, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[i], 0)
+    _, found, inside = text.rpartition("\\boxed{")
+    depth = 1
+    for brace in re.finditer(r"(?<!\\)(?:\\\\)*([{}])", inside if found else ""):
+        depth += 1 if brace[1] == "{" else -1
         if depth == 0:
-            return text[start:i].strip() if i > start else ""
+            return inside[: brace.start(1)].strip()
     return ""
 
 

@@ -11,6 +11,8 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
+from llm_eval.dataset.gold import boxed
+
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _CIRCLED = {chr(0x2460 + i): i for i in range(20)}
 _KEY = r"(?:정답|(?<![가-힣])(?:제\s*)?(?:답변|대답|답)|\b(?:[Ff]inal\s+)?[Aa]nswer|\bANSWER)"
@@ -21,10 +23,16 @@ _STRONG = re.compile(
     re.MULTILINE,
 )
 _WEAK = re.compile(rf"{_KEY}(?:은|는)\s|정답\s+(?=[(\[「\"'`]?[A-Za-z0-9①-⑳](?![a-z]))")
-_BOXED = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}")
 _AROUND = " \t()[]{}「」『』'\"“”‘’`$*.,。!"
 _COPULA = re.compile(r"(?:번)?(?:입니다|이에요|예요|이다|이며|이고)(?:[.,].*)?$")
 _LABEL = re.compile(r"^[(\[]?(?:[A-Za-z]\s*[)\].:]|[①-⑳]|\d+\s*(?:번|[)\].]))\s*(?=\S)", re.DOTALL)
+_LETTER = re.compile(  # of a choice: "C", "(C) 나라", "C. 나라", "C입니다"
+    r"(?:\\text\{)?[(\[$'\"`]*(?<![A-Za-z])([A-Za-z])"
+    r"(?:[)\]}]|[.:$'\"`](?![A-Za-z])|\s*$|\s+\(|입니다|이다|(?:가|이)\s*정답)",
+    re.MULTILINE,
+)
+_LONE_LETTER = re.compile(r"[(\[]?([A-Za-z])[)\]]?\.?")
+_BOLD = re.compile(r"(?<![\w)\]])\*\*(?=\S)|(?<=\S)\*\*(?![\w(\[])", re.ASCII)  # and no x**2
 _NUMBER = re.compile(r"(?<![\d.])(?<!\d,)(?:(?<![\d)])-)?(?:\d[\d,]*(?:\.\d+)?|\.\d+)")
 
 
@@ -39,16 +47,17 @@ def visible(reply: str) -> str:
     text = unicodedata.normalize("NFC", reply)
     text = re.sub(r"<think>.*?</think>", "", text, flags=re.DOTALL)
     text = text.rsplit("</think>", 1)[-1]
-    return text.split("<think>")[0].replace("**", "").strip()
+    return _BOLD.sub("", text.split("<think>")[0]).strip()
 
 
 def plain(text: str) -> str:
-    """`text` for comparison: NFC, one case, single spaces, no closing punctuation.
+    """`text` for comparison: NFC, one case, single spaces, no bold print or closing punctuation.
 
-    >>> plain(" 서울 특별시. ") == plain("서울  특별시")
-    True
+    >>> plain(" 서울 **특별시.** ") == plain("서울  특별시"), plain("x**2") == plain("x2")
+    (True, False)
     """
-    folded = " ".join(unicodedata.normalize("NFC", text).casefold().split())
+    text = _BOLD.sub("", unicodedata.normalize("NFC", text)) or text
+    folded = " ".join(text.casefold().split())
     return folded.strip(" .。!?\"'`“”‘’") or folded
 
 
@@ -62,7 +71,8 @@ def marked(reply: str) -> str | None:
     """
     text = visible(reply)
     places = [(m.end(), _line_after(text, m.end())) for m in _STRONG.finditer(text)]
-    places += [(m.end(), m[1].strip()) for m in _BOXED.finditer(text)]
+    if inside := boxed(text):
+        places.append((text.rindex("\\boxed{") + 1, inside))
     places = places or [(m.end(), _line_after(text, m.end())) for m in _WEAK.finditer(text)]
     return max(places)[1] if places else None
 
@@ -79,11 +89,12 @@ def last_line(reply: str) -> str:
     return lines[-1].strip() if lines else ""
 
 
-def option(reply: str, options: Sequence[str]) -> str | None:
+def option(reply: str, options: Sequence[str], first: int = 1) -> str | None:
     """The option that a reply chooses, as it stands in `options`.
 
     Options may be letters ("A" or "(A)") or texts. A reply may name one by its text, by letter, or
-    by number ("③", "3번"; a bare 3 only where no option is a number).
+    by number ("③", "3번"; a bare 3 only where no option is a number), `first` being that of the
+    first one.
 
     >>> option("생각해 보면 B 같지만, 정답은 (C)입니다.", ["A", "B", "C", "D"])
     'C'
@@ -96,8 +107,9 @@ def option(reply: str, options: Sequence[str]) -> str | None:
         return exact[0]
     tail, text = marked(reply), visible(reply)
     if tail is not None:
-        return _named(tail, options) or _placed(tail, options, firmly=False)
-    return _named(text, options) or _placed(text, options, firmly=True) or _alone(text, options)
+        return _named(tail, options) or _placed(tail, options, first, firmly=False)
+    placed = _named(text, options) or _placed(text, options, first, firmly=True)
+    return placed or _alone(text, options)
 
 
 def _named(place: str, options: Sequence[str]) -> str | None:
@@ -140,7 +152,7 @@ def readings(place: str, *, labels: bool = True) -> Iterator[str]:
     yield _LABEL.sub("", short).strip(_AROUND)
 
 
-def _placed(place: str, options: Sequence[str], *, firmly: bool) -> str | None:
+def _placed(place: str, options: Sequence[str], first: int, *, firmly: bool) -> str | None:
     """The option whose letter or number a place begins with.
 
     `firmly`: the letter must stand as an answer does, not as a word of a sentence.
@@ -152,10 +164,10 @@ def _placed(place: str, options: Sequence[str], *, firmly: bool) -> str | None:
     if start[:1] in _CIRCLED:
         return _nth(_CIRCLED[start[0]], options)
     if m := re.match(r"(\d+)\s*번", start):
-        return _nth(int(m[1]) - 1, options)
+        return _nth(int(m[1]) - first, options)
     numeric = any(as_number(o) is not None for o in options)
     if not numeric and (m := re.match(r"(\d{1,2})(?:\s*$|[).](?!\d))", start)):
-        return _nth(int(m[1]) - 1, options)
+        return _nth(int(m[1]) - first, options)
     return None
 
 
@@ -172,6 +184,29 @@ def _alone(text: str, options: Sequence[str]) -> str | None:
 
 def _nth(place: int, options: Sequence[str]) -> str | None:
     return options[place] if 0 <= place < len(options) else None
+
+
+def lone_letter(reference: str) -> str | None:
+    """The letter that a reference is, in brackets or not.
+
+    >>> lone_letter("(C)"), lone_letter("c"), lone_letter("C++")
+    ('C', 'C', None)
+    """
+    m = _LONE_LETTER.fullmatch(reference.strip())
+    return m[1].upper() if m else None
+
+
+def letter(reply: str) -> str | None:
+    """The letter that a reply marks, as one does that of a choice, or else its last line or its
+    first begins with.
+
+    >>> letter("정답은 (C) 나라입니다."), letter("C. 나라"), letter("C++")
+    ('C', 'C', None)
+    """
+    for place in (marked(reply), last_line(reply), visible(reply)):
+        if m := _LETTER.match(place or ""):
+            return m[1].upper()
+    return None
 
 
 def number(reply: str) -> float | None:

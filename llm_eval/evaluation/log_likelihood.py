@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from llm_eval.dataset.adapt import Samples
 from llm_eval.dataset.base import BaseDataset
 from llm_eval.errors import BackendError, RunError, ScoringError, UserError
 from llm_eval.evaluation import extract
@@ -24,6 +25,7 @@ from llm_eval.records import (
     Sample,
     Score,
     comparable,
+    options_of,
 )
 
 logger = logging.getLogger(__name__)
@@ -42,9 +44,9 @@ class LogProbEvaluator(BaseEvaluator):
     one whose options have log-probabilities that are no numbers, or all -inf, fails.
 
     A reference is an option's text, or its letter or number. Whether numbers count from 0 is found
-    out over all samples: they do if any is 0, else they count from 1. Where the options are such
-    numbers themselves, the reference is a text, unless other samples show that it is a place; what
-    may be either fails.
+    out over all samples of the dataset, whichever are evaluated: they do if any is 0, else they
+    count from 1. Where the options are such numbers themselves, the reference is a text, unless
+    other samples show that it is a place; what may be either fails.
 
     Args:
         return_logits: haerae-evaluation-toolkit's; taken, and true by itself.
@@ -101,7 +103,7 @@ class LogProbEvaluator(BaseEvaluator):
             why = "it has no options"
             return Score(sample_id=sample.id, value=None, answered=False, why=why)
         try:
-            gold = _gold(sample, self._numbers)
+            gold = gold_option(sample, self._numbers)
             if len(prediction.options) != len(sample.options):
                 raise ScoringError(f"sample {sample.id}: its options were not weighed")
             if not comparable(prediction.options):
@@ -128,7 +130,7 @@ class LogProbEvaluator(BaseEvaluator):
         if self.choices == "options" or not sample.options:
             return sample.options
         texts = sample.metadata.get(self.choices)
-        return tuple(map(str, texts)) if isinstance(texts, list | tuple) else ()
+        return options_of(texts, f"sample {sample.id}") if isinstance(texts, list | tuple) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,18 +147,26 @@ class Numbers:
 
     @classmethod
     def of(cls, samples: Sequence[Sample]) -> Numbers:
-        """What the references of all samples show; a warning where they do not show it."""
-        known = [(n, s) for s in samples if (n := _number(s)) is not None]
-        free = [(n, s) for n, s in known if _only_place(s)]  # no text of theirs is meant
+        """What the references of all samples of the dataset show, whichever of them these are.
+
+        A warning where they do not show it.
+        """
+        if all(_number(s) is None for s in samples):
+            return cls()
+        every = samples.whole if isinstance(samples, Samples) else samples
+        known = [
+            (n, len(s.options), _only_place(s)) for s in every if (n := _number(s)) is not None
+        ]
+        free = [(n, count) for n, count, only in known if only]  # no text of theirs is meant
         first = 0 if any(n == 0 for n, _ in free) else 1
-        found = [n for n, s in free if 0 <= n - first < len(s.options)]
-        if found and first and not any(n == len(s.options) for n, s in free):
+        found = [n for n, count in free if 0 <= n - first < count]
+        if found and first and not any(n == count for n, count in free):
             logger.warning(
                 "references such as %d are read as places of options, counted from 1: none of them "
                 "is 0 or the last place; give texts or letters if they count from 0",
                 found[0],
             )
-        inside = all(0 <= n - first < len(s.options) for n, s in known)
+        inside = all(0 <= n - first < count for n, count, _ in known)
         return cls(first, always=bool(found) and inside, ever=bool(found))
 
 
@@ -174,8 +184,12 @@ def _likeliest(values: Sequence[float]) -> int:
     return max(range(len(values)), key=lambda i: values[i])
 
 
-def _gold(sample: Sample, numbers: Numbers) -> str:
-    """The option that is right; the reference names it by its text, or by letter or number."""
+def gold_option(sample: Sample, numbers: Numbers) -> str:
+    """The option that is right; the reference names it by its text, or by letter or number.
+
+    Raises:
+        ScoringError: it names none, or may name two.
+    """
     reference, options = sample.reference or "", sample.options
     number = _number(sample)
     place = None if number is None else number - numbers.first

@@ -27,12 +27,26 @@ def candidates(prompt: str, reply: str, entry_point: str | None) -> list[str]:
     """
     found = []
     goes_on = _CODE_LINE.search(prompt) is not None
+    before = _before(prompt, entry_point)
     for code in _codes(_thoughtless(reply)[:_LONGEST], entry_point):
         if entry_point is None or _defines(code, entry_point):
-            found += [f"{prompt.rstrip()}\n\n\n{code}"] * goes_on + [code]
+            found += [f"{prompt.rstrip()}\n\n\n{code}", before + code] * goes_on + [code]
         else:
-            found += [prompt + body for body in _bodies(code)] if goes_on else [code]
+            bodies = [start + body for start in _starts(prompt) for body in _bodies(code)]
+            found += bodies if goes_on else [code]
     return list(dict.fromkeys(found))
+
+
+def _before(prompt: str, name: str | None) -> str:
+    """What a prompt has before the function that it begins, which may have no body yet."""
+    begin = rf"^(?:@.*\n)*(?:async\s+)?def\s+{re.escape(name or '')}\b"
+    found = re.search(begin, prompt, re.MULTILINE) if name else None
+    return prompt[: found.start()] if found else ""
+
+
+def _starts(prompt: str) -> list[str]:
+    """A prompt as a body may follow it: on its last line, unless that is a comment, or the next."""
+    return [f"{prompt}\n"] if re.search(r"#.*\Z", prompt) else [prompt, f"{prompt}\n"]
 
 
 def _thoughtless(reply: str) -> str:

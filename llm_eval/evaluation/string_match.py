@@ -1,7 +1,8 @@
 """`string_match`: is the answer that a reply gives the reference?
 
-Choices are compared as choices, numbers as numbers, anything else as text (NFC, case and spacing
-aside). A reply without a readable answer scores 0 and counts as unanswered.
+Choices are compared as choices, numbers as numbers, a lone letter ("(C)") as that of a choice that
+the question lists, anything else as text (NFC, case and spacing aside). A reply without a readable
+answer scores 0 and counts as unanswered; a sample whose reference is none of its options fails.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from llm_eval.dataset.base import BaseDataset
-from llm_eval.errors import UserError
+from llm_eval.errors import ScoringError, UserError
 from llm_eval.evaluation import extract
 from llm_eval.evaluation.base import BaseEvaluator
+from llm_eval.evaluation.log_likelihood import Numbers, gold_option
 from llm_eval.records import Prompt, Sample, Score
 
 
@@ -25,8 +27,12 @@ class Judgement:
     is_correct: bool
 
 
-def judge(reply: str, reference: str, options: Sequence[str] = ()) -> Judgement:
-    """Does `reply` give `reference`?
+def judge(reply: str, reference: str, options: Sequence[str] = (), *, first: int = 1) -> Judgement:
+    """Does `reply` give `reference`? `first` is the number of the first option in a reply.
+
+    Raises:
+        ScoringError: the reference is neither an option nor its letter. A number is none: where
+            it counts from, only all references tell.
 
     >>> judge("정답은 ③번입니다", "C", ["A", "B", "C", "D"])
     Judgement(extracted='C', is_correct=True)
@@ -36,13 +42,13 @@ def judge(reply: str, reference: str, options: Sequence[str] = ()) -> Judgement:
     False
     """
     if options:
-        chosen = extract.option(reply, options)
-        gold = reference
-        if reference not in options and extract.as_number(reference) is None:
-            gold = extract.option(reference, options) or reference
-        return Judgement(chosen, chosen is not None and chosen == gold)
+        chosen, gold = extract.option(reply, options, first), _among(reference, options)
+        return Judgement(chosen, chosen == gold)
     if extract.same(reply, reference):
         return Judgement(reply.strip(), bool(reply.strip()))
+    letter = extract.lone_letter(reference)
+    if letter and (said := extract.letter(reply)):
+        return Judgement(said, said == letter)
     wanted = extract.as_number(reference)
     if wanted is not None:
         found = extract.number(reply)
@@ -57,8 +63,20 @@ def judge(reply: str, reference: str, options: Sequence[str] = ()) -> Judgement:
     return Judgement(given, right or whole)
 
 
+def _among(reference: str, options: Sequence[str]) -> str:
+    """The option that a reference is, by its text or its letter."""
+    if reference in options:
+        return reference
+    found = extract.option(reference, options) if extract.as_number(reference) is None else None
+    if found is None:
+        raise ScoringError(f"the reference {reference[:80]!r} is none of the options")
+    return found
+
+
 class StringMatch(BaseEvaluator):
-    """The `string_match` method.
+    """The `string_match` method. Of samples with options, the reference is read as
+    `log_likelihood` reads it, and so is a number in a reply: where references count from 0, so do
+    replies.
 
     Args:
         scoring: "generate", or "constrained": where a sample has options, the model's reply is held
@@ -68,7 +86,7 @@ class StringMatch(BaseEvaluator):
     name = "string_match"
 
     def __init__(self, scoring: Literal["generate", "constrained"] = "generate") -> None:
-        self.scoring = scoring
+        self.scoring, self._numbers = scoring, Numbers()
         if scoring not in ("generate", "constrained"):
             raise UserError(
                 f"scoring={scoring!r} is neither 'generate' nor 'constrained'",
@@ -76,7 +94,7 @@ class StringMatch(BaseEvaluator):
             )
 
     def fits(self, samples: Sequence[Sample]) -> None:
-        """Where replies are held to options, there are some.
+        """Where replies are held to options, there are some; and how references name them.
 
         Raises:
             UserError: no sample has options.
@@ -86,6 +104,7 @@ class StringMatch(BaseEvaluator):
                 "scoring='constrained' holds a reply to its options, and these samples have none",
                 hint="leave scoring out",
             )
+        self._numbers = Numbers.of(samples)
 
     def asked(self, sample: Sample) -> Prompt:
         """The prompt, with the choice that the reply is held to."""
@@ -95,7 +114,8 @@ class StringMatch(BaseEvaluator):
 
     def score(self, sample: Sample, reply: str, dataset: BaseDataset) -> Score:
         """1 or 0; `answered` says whether an answer could be read at all."""
-        found = judge(reply, sample.reference or "", sample.options)
+        gold = gold_option(sample, self._numbers) if sample.options else sample.reference or ""
+        found = judge(reply, gold, sample.options, first=self._numbers.first)
         return Score(
             sample_id=sample.id,
             value=float(found.is_correct),

@@ -57,6 +57,17 @@ def test_what_is_prose() -> None:
     ]
 
 
+def test_what_tools_read_is_no_prose() -> None:
+    """Comments that tell a tool something stay, and none that merely begins like one."""
+    tools = ["!/usr/bin/env python3", "-*- coding: utf-8 -*-", "coding=utf-8", "type: ignore[misc]",
+             "noqa: E501 too long", "pragma: no cover", "pylint: disable=some-check",
+             "fmt: skip this one"]  # fmt: skip
+    said = ["pragmatic choice of one", "coding the first case"]
+    found = pieces("".join(f"x = 1  # {text}\n" for text in [*tools, *said]))
+    assert found is not None
+    assert [p.text for p in found] == said
+
+
 HOSTILE = ["번역 ", 'x"""\nimport os\n', "''' ", "\\", "\n\n# ", "{x} \\N{DASH} \\x0", '"']
 
 

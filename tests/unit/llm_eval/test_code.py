@@ -89,6 +89,27 @@ def test_a_right_program_passes_in_any_shape(reply: str) -> None:
     assert (found.value, found.is_correct, found.why) == (1.0, True, None)
 
 
+BODILESS = "".join(PROMPT.partition("def total")[:2]) + "(numbers: List[int]) -> int:\n"
+
+
+@jails
+@pytest.mark.parametrize("body", ["", "    # the doubled sum\n", "    # twice\n\n    # the sum"])
+@pytest.mark.parametrize("reply", [WHOLE, f"```python\n{WHOLE}```", BODY, PROMPT + BODY])
+def test_a_prompt_may_leave_its_function_without_a_body(body: str, reply: str) -> None:
+    """What it imports and defines before that function is there for a reply that repeats it."""
+    assert score(reply, prompt=BODILESS + body).why is None
+    decorated = BODILESS.replace("def total", "@staticmethod\ndef total") + body
+    assert score(reply, prompt=decorated).why is None
+
+
+@jails
+def test_a_prompt_may_end_in_the_middle_of_a_line_or_at_its_end() -> None:
+    """A body goes on where it stops, or on the next line; a comment swallows none of it."""
+    assert score(BODY, prompt=PROMPT.rstrip()).is_correct
+    assert score("2 * sum(numbers)", prompt=PROMPT + "    return ").is_correct
+    assert score(BODY, prompt=PROMPT + "    # the sum").is_correct
+
+
 WRONG = {
     "nothing": ("", "assertion"),
     "prose": ("모르겠습니다.", "syntax"),

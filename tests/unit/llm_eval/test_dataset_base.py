@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,6 +15,7 @@ from llm_eval.dataset.adapt import judges_itself, samples_of
 from llm_eval.dataset.base import BaseDataset
 from llm_eval.dataset.resolve import load_datasets
 from llm_eval.errors import UserError
+from llm_eval.models.asks import prompt_of
 from tests.conftest import ROOT
 
 ROWS = {"a": ["a0", "a1", "a2"], "b": ["b0"], "c": ["c0", "c1"]}
@@ -217,6 +219,35 @@ def test_options_from_a_table_are_options() -> None:
 
     (sample,) = samples_of(Table())
     assert sample.options == ("a", "b")
+
+
+class OneRow(BaseDataset):
+    """A dataset of one row."""
+
+    def __init__(self, **row: Any) -> None:
+        super().__init__()
+        self.row = row
+
+    def load(self) -> list[dict[str, Any]]:
+        return [{"input": "?", **self.row}]
+
+
+EMPTY = [None, float("nan"), np.float32("nan"), pd.NA, pd.NaT]
+
+
+@pytest.mark.parametrize("empty", EMPTY, ids=lambda v: type(v).__name__)
+def test_where_nothing_stands_in_a_table_there_is_no_text(empty: Any) -> None:
+    """Not "nan", not "None": no reference, and no option behind the last; amid them it is told."""
+    (sample,) = samples_of(OneRow(reference=empty, options=["서울", 2, empty, empty]))
+    assert (sample.reference, sample.options) == (None, ("서울", "2"))
+    asked = prompt_of(0, {"input": "?", "reference": empty, "options": ["A", empty]})
+    assert (asked.reference, asked.options) == (None, ("A",))
+    assert samples_of(OneRow(options=empty))[0].options == ()
+    torn = ["서울", empty, "부산"]
+    with pytest.raises(UserError, match="row 0 has nothing as option 2 of 3"):
+        list(samples_of(OneRow(options=torn)))
+    with pytest.raises(UserError, match="input 7 has nothing as option 2"):
+        prompt_of(7, {"input": "?", "options": torn})
 
 
 def test_what_else_is_in_a_row_is_kept() -> None:

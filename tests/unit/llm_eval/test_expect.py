@@ -66,6 +66,33 @@ CASES: dict[str, tuple[ModuleSpec, list[dict[str, Any]], list[list[str]]]] = {
           "list": ["assert f(1) == 2", "assert f(0) == 1"]}],
         [["def f(x): return x + 1"]],
     ),
+    "formulas that no reply can box, or that say nothing": (
+        replace(MATH, answer_kind="text"),
+        [{"질문": f"식은? {i}", "정답": gold} for i, gold in enumerate(
+            ["{", ".", r"\!", "<think>", r"\left\{1\right.", "2**3", r"\text{답: 3}", "정답"])],
+        [[], [], [], [], [r"\left\{1\right."], ["2**3"], [r"\text{답: 3}"], ["정답"]],
+    ),
+    "texts that look like something else": (
+        TEXT,
+        [{"질문": f"무엇? {i}", "정답": gold} for i, gold in enumerate(
+            ["<think>", "x<think>y", "x**2 표기법", "**굵게**", "답은 없다", "정답: 서울",
+             "모르겠습니다.", "모르겠습니다", "한 줄\n두 줄"])],
+        [[], [], ["x**2 표기법"], ["**굵게**"], ["답은 없다"], ["정답: 서울"], ["모르겠습니다."],
+         ["모르겠습니다"], ["한 줄\n두 줄"]],
+    ),
+    "letters of choices in the question": (
+        TEXT,
+        [{"질문": f"어느 것? (A) 가 {i} (B) 나 (C) 다", "정답": gold} for i, gold in enumerate(
+            ["(A)", "B", "(c)", "[B]", "C++"])],
+        [["(A)"], ["B"], ["(c)"], ["[B]"], ["C++"]],
+    ),
+    "choices that look like something else": (
+        BARE,
+        [{"질문": f"어느 것? {i}", "선택지": choices, "정답": "A"} for i, choices in enumerate(
+            [["정답: B", "B"], ["정답은 B이다", "다"], ["모르겠습니다.", "나"], ["**가**", "나"],
+             ["x**2", "x2"], ["<think>", "나"]])],
+        [["A"]] * 6,
+    ),
     "flags": (
         replace(BARE, choices=[["mc", "choices", "[]"]], answer=["mc", "labels", "[]"],
                 answer_kind="flags"),
@@ -128,6 +155,15 @@ def test_the_template_does_what_is_expected(kind: str, tmp_path: Path) -> None:
     if golds:
         assert [golds_of(row, spec) for row in rows] == golds
     assert verify(module, spec.slug, [("default", "test", len(rows), found)]) == Verdict(len(rows))
+
+
+def test_a_reply_that_no_gold_equals_is_wrong() -> None:
+    """To know nothing is wrong, but where that is the answer."""
+    for gold, wrong in (("서울", True), ("모르겠습니다", False), ("모르겠습니다!", False)):
+        want = expected({"질문": "뭐라고 했나?", "정답": gold}, TEXT)
+        assert ("모르겠습니다." in want.wrong, "" in want.wrong) == (wrong, True)
+    row = {"질문": "뭐라고?", "선택지": ["안녕", "모르겠습니다."], "정답": "B"}
+    assert "모르겠습니다." not in expected(row, BARE).wrong
 
 
 def test_the_right_choice_changes_its_place() -> None:

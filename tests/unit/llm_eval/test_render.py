@@ -18,6 +18,7 @@ from llm_eval.dataset import load_datasets
 from llm_eval.dataset.base import BaseDataset
 from llm_eval.dataset.render import literal, render
 from llm_eval.dataset.spec import ModuleSpec
+from llm_eval.evaluation.string_match import judge
 from tests.conftest import ROOT
 
 LETTERED = ModuleSpec(
@@ -40,6 +41,7 @@ SPECS = {
     "number": replace(NUMBER, answer_kind="number"),
     "steps": NUMBER,
     "text": replace(NUMBER, task="text", answer_kind="text"),
+    "math": replace(NUMBER, task="math", answer_kind="text"),
     "ungraded": replace(NUMBER, task="ungraded", answer=None, answer_kind=None),
     "turns": replace(NUMBER, question=[["turns", "[]", "content"]]),
     "english": replace(LETTERED, lang="en", repo="tester/quiz-en"),
@@ -196,6 +198,7 @@ LETTERS = [
     ("<think>정답: A", None),
     ("beta", "B"), ("정답: beta", "B"), ("정답: 감마", "C"), ("감마", "C"),
     ("선택지 가운데 B가 맞다", "B"), ("A와 B가 모두 맞다", None), ("A or B", None),
+    ("A. **beta**", "A"), ("**C. 감마**", "C"),
     ("", None), ("   ", None), ("모르겠습니다.", None), ("E", None), ("정답: E", None),
     ("Apple", None), ("정답: Apple", None), ("ABBA", None), ("I would say so", None),
 ]  # fmt: skip
@@ -241,6 +244,72 @@ def test_the_text_of_a_reply(tmp_path: Path) -> None:
     assert found == {reply: (right, float(right)) for reply, right in TEXTS}
 
 
+TEXTS_BY_GOLD = [
+    ("x**2", ["x**2", "**x**2**", "정답: x**2", "**정답:** x**2"], ["x2", "x*2", "정답: x2"]),
+    (
+        "답은 없다",
+        ["답은 없다", "정답: 답은 없다", "생각...\n정답: 답은 없다."],
+        ["없다", "정답: 없다"],
+    ),
+    ("모르겠습니다.", ["모르겠습니다", "정답: 모르겠습니다."], ["", "정답:", "알겠습니다."]),
+]
+
+
+@pytest.mark.parametrize(("gold", "right", "wrong"), TEXTS_BY_GOLD)
+def test_a_text_with_signs_or_marks_of_its_own(
+    gold: str, right: list[str], wrong: list[str]
+) -> None:
+    """Bold print is set aside and nothing else is; a gold may hold what marks an answer."""
+    is_said = function("text", "is_said")
+    assert all(is_said(gold, reply) and judge(reply, gold).is_correct for reply in right)
+    assert not any(is_said(gold, reply) or judge(reply, gold).is_correct for reply in wrong)
+
+
+LONE_LETTERS = [
+    ("C", "C"), ("(C)", "C"), ("c", "C"), ("(c)", "C"), ("[C]", "C"), ("C.", "C"), ("C) 나라", "C"),
+    ("(C) 12/11/1937", "C"), ("(C)나라", "C"), ("C. 나라", "C"), ("C: 나라", "C"), ("**C**", "C"),
+    ("정답: C", "C"), ("정답: (C)", "C"), ("정답: (C) 나라", "C"), ("정답은 (C)입니다.", "C"),
+    ("정답은 C입니다", "C"), ("정답: **C**", "C"), ("정답은 (C) 나라입니다", "C"),
+    ("The answer is (C).", "C"), ("Answer: C", "C"), ("C가 정답입니다.", "C"), ("정답: `C`", "C"),
+    (r"따라서 $\boxed{C}$", "C"), (r"\boxed{\text{(C)}}", "C"), ("정답: $C$", "C"),
+    ("정답: C (나라)", "C"), ("생각해 보면 이렇다.\n(C)", "C"), ("C. 나라\n이유: 그렇다.", "C"),
+    ("정답: C\n해설: A는 답이 될 수 없다.", "C"), ("A 같지만 정답은 C", "C"),
+    ("정답: A일까? 아니다.\n정답: C", "C"), ("<think>정답: A</think>\n\n(C)", "C"),
+    ("Answer: C\nI hope that answers.", "C"), 
+    ("B", "B"), ("(B) 나라", "B"), ("정답: B", "B"), ("C 아니면 B\n정답: (B)", "B"),
+    ("", None), ("모르겠습니다.", None), ("C++", None), ("정답: C++", None), ("C.E.O.", None),
+    ("Cat", None), ("정답: Cat", None), ("C와 B", None), ("C 아님", None), ("나라", None),
+    ("A car is in (C) here", None), ("These are the answers.", None), ("<think>(C)", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("gold", ["C", "(C)", "c", "(c)", "[C]", "C."])
+def test_a_gold_that_is_a_letter_is_read_as_a_choices(gold: str) -> None:
+    """By what a reply marks, or begins or ends with; string_match judges alike."""
+    is_said = function("text", "is_said")
+    found = {reply: (is_said(gold, reply), judge(reply, gold).is_correct)
+             for reply, _ in LONE_LETTERS}  # fmt: skip
+    assert found == {reply: (said == "C",) * 2 for reply, said in LONE_LETTERS}
+
+
+FORMULAS = [
+    ("2**3", [r"\boxed{2**3}", r"**\boxed{2 ** 3}**", "정답: 2**3", "2**3"],
+     [r"\boxed{23}", "23", r"\boxed{2*3}"]),
+    (r"\left\{1\right.", [r"\boxed{\left\{1\right.}", r"\boxed{2} 아니 $\boxed{\{1.}$"],
+     [r"\boxed{1}"]),
+    (r"\text{답: 3}", [r"\boxed{\text{답: 3}}", r"정답: \text{답: 3}"], [r"\boxed{3}", "3"]),
+    ("3", [r"\boxed{3}", "정답: 3", "**정답: 3**", "3."], [r"3\boxed{4}", "", r"\boxed{"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("gold", "right", "wrong"), FORMULAS)
+def test_the_formula_of_a_reply(gold: str, right: list[str], wrong: list[str]) -> None:
+    """What is boxed last, braces that are signs aside; else what is marked, or all of it."""
+    is_said = function("math", "is_said")
+    assert [is_said(gold, reply) for reply in right] == [True] * len(right)
+    assert [is_said(gold, reply) for reply in wrong] == [False] * len(wrong)
+
+
 GOLDS = [
     ("letter", "B", "B"), ("letter", " b ", "B"), ("letter", "", None), ("letter", "E", None),
     ("letter", "AB", None), ("letter", None, None),
@@ -252,6 +321,7 @@ GOLDS = [
     ("number", "", None), ("number", "nan", None),
     ("steps", "2 + 2 = 4\n#### 4", "4"), ("steps", "4", None), ("steps", "", None),
     ("text", "서울", "서울"), ("text", " ", None), ("text", None, None), ("text", "?", None),
+    ("text", "<think>", None), ("math", "x+1", "x+1"), ("math", "{", None), ("math", ".", None),
 ]  # fmt: skip
 
 

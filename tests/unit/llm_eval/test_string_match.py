@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import unicodedata
 from collections.abc import Sequence
@@ -9,9 +10,10 @@ from collections.abc import Sequence
 import pytest
 
 from llm_eval.dataset.base import BaseDataset
+from llm_eval.errors import ScoringError
 from llm_eval.evaluation import load_evaluator
 from llm_eval.evaluation.string_match import judge
-from llm_eval.records import Sample, Score
+from llm_eval.records import Failure, Sample, Score
 
 LETTERS = ("A", "B", "C", "D")
 
@@ -151,7 +153,6 @@ def test_open_answers(reply: str, reference: str, right: bool) -> None:
     ("reply", "reference", "options", "right"),
     [
         ("정답은 ③번입니다", "C", LETTERS, True),
-        ("정답은 ③번입니다", "3", LETTERS, False),
         ("정답: B", "C", LETTERS, False),
         ("정답: (C)", "대구", ("서울", "부산", "대구"), True),
         ("정답: 대구", "C", ("서울", "부산", "대구"), True),
@@ -167,6 +168,45 @@ def test_open_answers(reply: str, reference: str, right: bool) -> None:
 def test_choices(reply: str, reference: str, options: Sequence[str], right: bool) -> None:
     """Reply and reference may name an option by letter or text, each in its own way."""
     assert judge(reply, reference, options).is_correct is right
+
+
+CITIES = ("서울", "부산", "대구", "인천")
+
+
+@pytest.mark.parametrize("options", [CITIES, LETTERS], ids=["texts", "letters"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_reference_may_be_a_place(options: Sequence[str], first: int) -> None:
+    """Of the options, from 0 where any reference is 0; a number in a reply counts alike."""
+    samples = [
+        Sample(index=i, input="q", reference=str(i + first), options=tuple(options))
+        for i in range(4)
+    ]
+    method = load_evaluator("string_match")
+    method.fits(samples)
+    for sample, reply in itertools.product(samples, range(4)):
+        said = [options[reply], f"정답: {options[reply]}", LETTERS[reply], "①②③④"[reply],
+                str(reply + first), f"{reply + first}번"]  # fmt: skip
+        right = [method.score(sample, text, BaseDataset()).is_correct for text in said]
+        assert right == [sample.index == reply] * len(said)
+
+
+@pytest.mark.parametrize("reference", ["5", "0", "광주", "A, B", ""])
+def test_a_reference_that_is_no_option_is_no_wrong_reply(reference: str) -> None:
+    """The sample fails, whatever the reply; nothing scores 0 for it."""
+    sample = Sample(index=0, input="q", reference=reference, options=CITIES)
+    other = Sample(index=1, input="q", reference="2", options=CITIES)
+    method = load_evaluator("string_match")
+    method.fits([sample, other] if reference != "0" else [other])
+    (failure,) = asyncio.run(method.score_all([(sample, "서울")], BaseDataset()))
+    assert isinstance(failure, Failure)
+    assert "is none of its options" in failure.message
+
+
+@pytest.mark.parametrize("reference", ["1", "3", "광주"])
+def test_a_place_is_not_guessed_from_one_row(reference: str) -> None:
+    """Without the other references nobody knows where it counts from, and that is said."""
+    with pytest.raises(ScoringError, match="none of the options"):
+        judge("서울", reference, CITIES)
 
 
 @pytest.mark.parametrize("reply", ["정답: 1234567", "정답: 1,234,567개", "1234567"])

@@ -96,7 +96,7 @@ def test_glossary_names_the_term_and_what_is_wanted() -> None:
 def _plan(kind: str = "multiple_choice", **more: Any) -> Plan:
     roles = {"q": Role.prose, "c[]": Role.choices, "a": Role.answer_index}
     given: dict[str, Any] = {"choices": ["c[]"], "answer_kind": "index"}
-    if kind == "text":
+    if kind != "multiple_choice":
         roles, given = {"q": Role.prose, "a": Role.prose}, {"answer_kind": "text"}
     task = TaskPlan(kind=kind, question=["q"], answer="a", **given | more)  # type: ignore[arg-type]
     return Plan(source="x", source_lang="en", target_lang="ko", roles=roles, names={}, task=task)
@@ -160,6 +160,19 @@ def test_what_is_wrong_with_the_source(row: dict[str, Any], said: list[str]) -> 
         assert finding.check == "source_anomaly"
         assert finding.severity == "flag"
         assert finding.message.startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("kind", "gold", "told"),
+    [("text", "a lake", False), ("text", "<think>", True), ("text", "?", True), ("text", "", False),
+     ("math", "x+1", False), ("math", r"\left\{1\right.", False), ("math", "{", True),
+     ("math", ".", True), ("math", "<think>", True)],
+)  # fmt: skip
+def test_a_gold_that_no_reply_can_give_is_told(kind: str, gold: str, told: bool) -> None:
+    """The row is not graded, and the report says why."""
+    plan = _plan(kind, choices=[], answer_kind="text")
+    found = [f.message for f in source_anomaly({"q": "What is it?", "a": gold}, plan)]
+    assert found == [f"the gold {gold!r} names no answer: the row is not graded"] * told
 
 
 @pytest.mark.parametrize(
