@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import re
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from hret_agents.job import PortJob
 from llm_eval.aio import run_sync
 from llm_eval.errors import UserError
 from llm_eval.models import MODELS, load_model
-from llm_eval.secret import Secret
+from llm_eval.secret import Secret, is_secret, tellable
 
 if TYPE_CHECKING:
     from llm_eval.models.served import Served
@@ -35,7 +34,6 @@ _NO_MATTER = frozenset(  # where and how fast a model runs, and what each reques
     "enforce_eager enable_prefix_caching disable_log_stats max_length max_model_len concurrency "
     "max_retries timeout rpm tpm temperature do_sample".split()
 ) | set(_LIMITS)
-_KEY = re.compile(r"(key|secret|password|[_-]token|authorization)$|^token$", re.IGNORECASE)
 _loaded: dict[str, _Loaded] = {}
 _lock = threading.Lock()
 
@@ -182,8 +180,8 @@ def checked_params(job: PortJob) -> None:
             "--model-params are for a backend, and this job names none",
             hint="--model huggingface:PATH, vllm:PATH or litellm:PROVIDER/NAME",
         )
-    for name in _names(job.model_params):
-        if _KEY.search(name):
+    for name, value in _named(job.model_params):
+        if is_secret(name, value) or (isinstance(value, str) and tellable(value) != value):
             raise UserError(
                 f"--model-params holds {name!r}: parameters are written down, a key must not be",
                 hint="set it in the environment, by the name that its provider has for it",
@@ -204,12 +202,12 @@ def _plain(value: object) -> str:
     return value.reveal() if isinstance(value, Secret) else repr(value)
 
 
-def _names(value: Any) -> Iterator[str]:
-    """Every name in nested parameters."""
+def _named(value: Any) -> Iterator[tuple[str, Any]]:
+    """Every name in nested parameters, with what it names."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
-            yield str(name)
-            yield from _names(inner)
+            yield str(name), inner
+            yield from _named(inner)
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from _names(inner)
+            yield from _named(inner)

@@ -20,6 +20,7 @@ if __name__ == "__main__":
 
 from llm_eval.aio import run_sync
 from llm_eval.errors import UserError
+from llm_eval.signals import as_ctrl_c
 
 if TYPE_CHECKING:
     from llm_eval.results import EvaluationResult
@@ -103,8 +104,8 @@ class Evaluator:
                 code where model, method or dataset are one's own.
             max_failures: ends the run when more samples failed; below 1, a share of all of them.
             cache: keep the model's replies for other runs, and use those kept; left out, where
-                none is drawn by lot (temperature 0, likelihoods). Never those of a model that does
-                not say by its `about` what decides them.
+                none is drawn by lot (temperature 0, likelihoods). Never those of a function, a
+                baseline or a class of one's own.
             journal: False leaves nothing on disk.
             listener: called with (done, total) as samples finish.
             watch: called now and then with a `Progress`: rate, tokens, cost, failures.
@@ -145,11 +146,17 @@ class Evaluator:
 
 def writable(path: str | Path) -> None:
     """A `UserError` now, and not after the run, if a result cannot be written to `path`."""
+    from llm_eval.results import beside
+
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("a"):
-            pass
+        new = beside(target)
+        for file in (target, new) if target.exists() else (new,):
+            with file.open("a"):
+                pass
+        if new != target:
+            new.unlink()
     except OSError as e:
         raise UserError(
             f"{path} cannot be written: {e.strerror}", hint="name another file"
@@ -181,6 +188,12 @@ def refuse_unbuilt(options: Mapping[str, Any]) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """The script's command line; the exit status (0 done, 1 some samples failed, 2 user error)."""
     options = _parser().parse_args(argv)
+    with as_ctrl_c() as signals:
+        status = _status(options)
+    return 128 + signals[0] if signals and status == 130 else status
+
+
+def _status(options: argparse.Namespace) -> int:
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     try:
         if options.output_file:

@@ -113,15 +113,12 @@ class PipelineRunner:
             asked = await asyncio.to_thread(self._asked, ready, model, generator)
             if earlier is not None:
                 agree(earlier.id, earlier.asked()["asked"], asked, partly=True)
-            meter = Meter(model)  # what is asked to see whether it can is paid for as well
-            try:
+            async with Meter(model) as meter:  # what is asked to see whether it can is paid as well
                 await self._checked(ready, model, generator)
                 asked["about"] = dict(getattr(model, "about_by_role", None) or model.about)
                 work = self._opened(ready, model, generator, earlier, asked, meter)
                 await self._worked(work)
                 return self._result(ready, work, generator, started)
-            finally:
-                await model.close()
         finally:
             if earlier is not None:
                 earlier.close()
@@ -272,16 +269,10 @@ class PipelineRunner:
         """Do the work; what ends it early says how to go on."""
         try:
             try:
-                if isinstance(work.store.journal, Journal):
-                    work.store.journal.begin()
+                work.store.begin()
                 await work.run()
             finally:
                 await work.store.close(work.meter.spent())
-        except OSError as e:
-            folder = work.store.folder
-            if folder is None:
-                raise
-            raise _going_on(unwritable(folder.path, e, folder.id), None) from None
         except HretError as e:
             raise _going_on(e, work.store.folder) from None
         except BaseException as e:  # a bug, or Ctrl-C: what was answered is kept
@@ -294,7 +285,8 @@ class PipelineRunner:
     ) -> EvaluationResult:
         method, journal, folder = ready.method, work.store.journal, work.store.folder
         spent = journal.earlier + work.meter.spent()
-        notes = [*ready.notes, *([work.store.note] if work.store.note else [])]
+        shared = "usage and cost hold what another run asked the model meanwhile"
+        notes = [*ready.notes, work.store.note, shared if work.meter.shared else ""]
         about = dict(getattr(work.model, "about_by_role", None) or generator.about)
         info = {
             **ready.about,
@@ -305,7 +297,7 @@ class PipelineRunner:
             **({"asked": about} if about else {}),
             **generator.diagnostics,
             **({"replies": method.replies} if method.replies > 1 else {}),
-            **({"note": "; ".join(notes)} if notes else {}),
+            **({"note": "; ".join(filter(None, notes))} if any(notes) else {}),
             "usage": spent.usage.to_dict(),
             "cost_usd": spent.cost_usd,
             "cached": sum(work.cached),
@@ -328,8 +320,8 @@ def _info(dataset: BaseDataset) -> dict[str, Any]:
 
 
 def _going_on(error: HretError, folder: RunFolder | None) -> HretError:
-    """The error, whose hint says how the run goes on."""
-    if folder is not None:
+    """The error, whose hint says how the run goes on, once."""
+    if folder is not None and folder.id not in error.hint:
         kept = _kept(folder.id)
         error.hint = f"{error.hint}; {kept}" if error.hint else kept
         error.args = (f"{error.message}\n  → {error.hint}",)

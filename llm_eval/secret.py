@@ -36,8 +36,11 @@ class Secret:
         return self._text
 
     def scrub(self, text: str) -> str:
-        """`text` with the key, should it occur, blacked out."""
-        return text.replace(self._text, "***") if self._text else text
+        """`text` with the key, should it occur, blacked out.
+
+        Of fewer than 8 characters it is a stand-in ("test", "EMPTY"), and a word of other texts.
+        """
+        return text.replace(self._text, "***") if len(self._text) >= 8 else text
 
     def __bool__(self) -> bool:
         return bool(self._text)
@@ -97,7 +100,9 @@ def tellable(value: Any) -> Any:
     if isinstance(value, Mapping):
         kept = {str(k): v for k, v in value.items() if not is_secret(str(k), v)}
         return {k: _plain(v) if k in _SCHEMAS else tellable(v) for k, v in kept.items()}
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, set | frozenset):
+        return sorted(map(tellable, value), key=repr)
+    if isinstance(value, list | tuple):
         return [tellable(v) for v in value]
     if isinstance(value, str):
         whole = _ADDRESS.fullmatch(value.strip())

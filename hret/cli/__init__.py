@@ -1,7 +1,8 @@
 """The command line: `hret port|push|eval|serve|datasets|memory|review|doctor`.
 
 Commands import what they need when they run, so that help comes at once. Exit status: 0 all rows
-passed, 1 some failed (named), 2 a user's error, 130 stopped.
+passed, 1 some failed (named), 2 a user's error; 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by
+SIGHUP.
 """
 
 from __future__ import annotations
@@ -52,9 +53,16 @@ def _root(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status."""
+    from llm_eval.signals import as_ctrl_c
+
+    with as_ctrl_c() as signals:
+        status = _status(list(sys.argv[1:] if argv is None else argv))
+    return 128 + signals[0] if signals and status == 130 else status
+
+
+def _status(arguments: list[str]) -> int:
     from llm_eval.errors import HretError
 
-    arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         status = typer.main.get_command(app).main(
             arguments, prog_name="hret", standalone_mode=False

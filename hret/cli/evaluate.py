@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from llm_eval.results import EvaluationResult
 
 HELP = "Evaluate a model on a port, a registered dataset, or a module file."
 
@@ -88,6 +92,7 @@ def command(
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # long prompts are named as failures
     from hret.cli.evaluate_progress import EvaluationProgress
     from llm_eval.evaluator import Evaluator, json_of, share_of, writable
+    from llm_eval.results import json_text
 
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING)
     if output is not None:
@@ -119,13 +124,13 @@ def command(
             )
         except BaseException:  # whatever ended it: how to go on stands in one line
             if progress.run is not None:
-                typer.echo(f"To go on: {_command(progress.run)}", err=True)
+                for line in _to_go_on(sys.argv[1:], progress.run):
+                    typer.echo(line, err=True)
             raise
     if output is not None:
-        result.save_json(output)
+        _save(result, output)
     if as_json:
-        shown = {"metrics": result.metrics, "info": result.info}
-        typer.echo(json.dumps(shown, ensure_ascii=False, indent=2, default=str))
+        typer.echo(json_text({"metrics": result.metrics, "info": result.info}))
     else:
         for line in _lines(result.metrics):
             typer.echo(line)
@@ -157,32 +162,52 @@ def _listed(text: str | None) -> list[str] | None:
     return [line.strip() for line in lines if line.strip()]
 
 
-def _command(run: str) -> str:
-    """This command with `--resume`, to be pasted; no key is in it."""
-    import shlex
-    import sys
+def _save(result: EvaluationResult, output: Path) -> None:
+    from llm_eval.errors import UserError
 
-    arguments, told = sys.argv[1:], list[str]()
-    while arguments:
-        name, equals, _ = arguments[0].partition("=")
-        taken = 1 if equals or not name.startswith("--") else 2
-        if name not in ("--api-key", "--resume"):
-            told.append(_without_key(arguments[0]))
-            taken = 1
-        del arguments[:taken]
-    return shlex.join(["hret", *told, "--resume", run])
-
-
-def _without_key(argument: str) -> str:
-    """A JSON object without its key."""
-    before, brace, after = argument.partition("{")
     try:
-        found = json.loads(brace + after)
+        result.save_json(output)
+    except OSError as e:
+        run = result.info.get("run")
+        again = f", and --resume {run}: what was answered is kept" if run else ""
+        raise UserError(
+            f"{output} cannot be written: {e.strerror or e}", hint=f"another --output{again}"
+        ) from None
+
+
+def _to_go_on(arguments: Sequence[str], run: str) -> Iterator[str]:
+    """This command with `--resume`, to be pasted; what is secret is left out, and that is said."""
+    import shlex
+
+    told, secret, left = list[str](), False, iter(arguments)
+    for argument in left:
+        name, equals, value = argument.partition("=")
+        if name in ("--api-key", "--resume"):
+            secret = secret or name == "--api-key"
+            if not equals:
+                next(left, None)
+            continue
+        option = f"{name}=" if equals and name.startswith("--") else ""
+        shown = option + _open(value if option else argument)
+        secret = secret or shown != argument
+        told.append(shown)
+    yield f"To go on: {shlex.join(['hret', *told, '--resume', run])}"
+    if secret:
+        yield "  (its keys, headers and queries of addresses are left out: add them again)"
+
+
+def _open(text: str) -> str:
+    """An argument without what is secret in it: in a JSON object by its names, in an address."""
+    from llm_eval.secret import tellable
+
+    try:
+        found = json.loads(text)
     except ValueError:
-        return argument
-    if not isinstance(found, dict) or "api_key" not in found:
-        return argument
-    return before + json.dumps({k: v for k, v in found.items() if k != "api_key"})
+        found = text
+    if not isinstance(found, dict):
+        return str(tellable(text))
+    shown = tellable(found)
+    return text if shown == found else json.dumps(shown, ensure_ascii=False)
 
 
 def _lines(metrics: dict[str, Any], indent: str = "") -> Iterator[str]:

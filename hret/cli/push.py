@@ -48,7 +48,7 @@ def command(
         output_dir=found.folder.parent,
         push=True,
         public=public,
-        repo_id=repo_id or found.manifest.repo,
+        repo_id=repo_id,
         accept_license=accept_license,
         create_pr=create_pr,
         push_revision=revision,

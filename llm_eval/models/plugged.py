@@ -15,9 +15,10 @@ from dataclasses import replace
 from typing import Any
 
 from llm_eval.errors import BackendError, RunError, UserError
-from llm_eval.models.asks import unable
+from llm_eval.models.asks import stopped, unable
 from llm_eval.models.base import BaseModel, Capabilities
 from llm_eval.models.dicts import Item, each
+from llm_eval.models.served_asks import shown
 from llm_eval.records import Continuation, Failure, Prediction, Prompt, Usage
 from llm_eval.secret import scrubbed, secrets_in, tellable
 
@@ -124,6 +125,7 @@ class PluggedModel(BaseModel):
         return await super().score_options(prompts, delimiter)
 
     async def _asked(self, prompts: Sequence[Prompt], logits: bool) -> list[Prediction]:
+        prompts = [_as_text(p) if p.messages else p for p in prompts]
         found: dict[int, Prediction] = {}
         groups: dict[str, list[int]] = {}
         for i, prompt in enumerate(prompts):
@@ -174,6 +176,15 @@ class PluggedModel(BaseModel):
         return Prediction(sample_id=prompt.sample_id, failure=replace(failure, message=said))
 
 
+def _as_text(prompt: Prompt) -> Prompt:
+    """A conversation as one text, with its pictures beside it: such a class knows no turns."""
+    contents = [m.get("content") for m in prompt.messages]
+    parts = [part for content in contents if isinstance(content, list) for part in content]
+    urls = [part["image_url"]["url"] for part in parts if part.get("type") == "image_url"]
+    images = (*prompt.images, *urls)
+    return replace(prompt, text=shown(prompt.messages), messages=(), images=images)
+
+
 def _item(prompt: Prompt) -> Item:
     """A prompt as that toolkit's runner gives it."""
     item: Item = {"input": prompt.text, "reference": prompt.reference}
@@ -200,7 +211,7 @@ def _read(prompt: Prompt, told: Item, name: str, logits: bool) -> Prediction:
     thought = told.get("chain_of_thought")
     return Prediction(
         sample_id=prompt.sample_id,
-        text=text,
+        text=text if options else stopped(text, prompt),
         finish_reason=finish if isinstance(finish, str) else None,
         options=options,
         reasoning=thought if isinstance(thought, str) else None,

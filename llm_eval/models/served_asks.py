@@ -90,7 +90,7 @@ def _chat(given: Mapping[str, Any], images: bool) -> ServedRequest:
     limit = _whole(given, "max_completion_tokens", 1)
     params = _params(given, _whole(given, "max_tokens", 1) if limit is None else limit)
     top = None
-    if _flag(given, "logprobs"):
+    if flag(given, "logprobs"):
         top = params["logprobs"] = _whole(given, "top_logprobs", 0, 100) or 0
     elif given.get("top_logprobs"):
         raise refused("top_logprobs", "it needs logprobs: true")
@@ -117,7 +117,7 @@ def _completion(given: Mapping[str, Any]) -> ServedRequest:
         prompts=prompts,
         n=n,
         top=top,
-        echo=_flag(given, "echo"),
+        echo=flag(given, "echo"),
         write=limit != 0,
     )
 
@@ -165,8 +165,11 @@ def _at_most(most: float) -> str:
     return f" and at most {most:g}" if most < 2**63 else ""
 
 
-def _flag(given: Mapping[str, Any], name: str) -> bool:
-    value = given.get(name, False)
+def flag(given: Mapping[str, Any], name: str) -> bool:
+    """A parameter that is true or false, and false where it is null or not there."""
+    value = given.get(name)
+    if value is None:
+        return False
     if not isinstance(value, bool):
         raise refused(name, f"{value!r} is neither true nor false")
     return value
@@ -264,7 +267,7 @@ def shown(messages: Sequence[Mapping[str, Any]]) -> str:
     for message in messages:
         content = message["content"]
         if not isinstance(content, str):
-            content = "".join(part.get("text", "") for part in content)
+            content = "".join(part.get("text", "") for part in content or ())
         said.append(content if plain else f"{message['role'].capitalize()}: {content}")
     return "\n\n".join([*said, *([] if plain else ["Assistant:"])])
 

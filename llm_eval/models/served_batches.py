@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from llm_eval.errors import RunError
 from llm_eval.models.base import BaseModel
 from llm_eval.records import Prediction, Prompt
 
@@ -46,6 +47,20 @@ class Batches:
             self._running = asyncio.create_task(self._run())
         return await reply
 
+    async def _each(self, way: Way, prompts: Sequence[Prompt]) -> list[Prediction | RunError]:
+        """What the backend has to say to each prompt, or the error that stands for it.
+
+        One that the backend raises for several is divided until it is one prompt's, unless trying
+        again may help.
+        """
+        try:
+            return list(await self._told(way, prompts))
+        except RunError as e:
+            if e.retryable or len(prompts) == 1:
+                return [e] * len(prompts)
+        half = len(prompts) // 2
+        return [*await self._each(way, prompts[:half]), *await self._each(way, prompts[half:])]
+
     async def _told(self, way: Way, prompts: Sequence[Prompt]) -> list[Prediction]:
         asked = self.model.generate if way == "generate" else self.model.prompt_logprobs
         found = await asked(prompts)
@@ -59,14 +74,14 @@ class Batches:
         """Call after call, until nobody waits."""
         await asyncio.sleep(0)  # who comes in the same breath is in the first call
         while batch := self._next():
-            call = asyncio.create_task(self._told(batch[0].way, [w.prompt for w in batch]))
+            call = asyncio.create_task(self._each(batch[0].way, [w.prompt for w in batch]))
             for one in batch:
                 one.reply.add_done_callback(partial(_let_go, call, batch))
                 one.begun()
             await self._settle(call, batch)
 
     async def _settle(
-        self, call: asyncio.Task[list[Prediction]], batch: Sequence[_Waiting]
+        self, call: asyncio.Task[list[Prediction | RunError]], batch: Sequence[_Waiting]
     ) -> None:
         try:
             await asyncio.wait([call])
@@ -77,10 +92,11 @@ class Batches:
         for place, one in enumerate(batch):
             if one.reply.done():
                 continue
-            if error is not None:
-                one.reply.set_exception(error)
-            elif found:
-                one.reply.set_result(found[place])
+            told = error or (found[place] if found else None)
+            if isinstance(told, Prediction):
+                one.reply.set_result(told)
+            elif told is not None:
+                one.reply.set_exception(told)
             else:
                 one.reply.cancel()
 
@@ -98,7 +114,9 @@ class Batches:
 
 
 def _let_go(
-    call: asyncio.Task[list[Prediction]], batch: Sequence[_Waiting], _: asyncio.Future[Prediction]
+    call: asyncio.Task[list[Prediction | RunError]],
+    batch: Sequence[_Waiting],
+    _: asyncio.Future[Prediction],
 ) -> None:
     """End a call that nobody waits for any longer."""
     if all(w.reply.cancelled() for w in batch):

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 from llm_eval.errors import BackendError, HretError, UserError
 from llm_eval.models.served import Served
-from llm_eval.models.served_asks import CHAT, COMPLETIONS
+from llm_eval.models.served_asks import CHAT, COMPLETIONS, flag
 from llm_eval.models.served_replies import error_body, failed, models_body, root_of
 from llm_eval.secret import Secret
 
@@ -116,12 +116,11 @@ class App:
         payload = _parsed(await request.read())
         self._named(payload.get("model"))
         path = request.path.removeprefix("/v1")
-        stream = payload.get("stream") or False
+        stream, options = flag(payload, "stream"), payload.get("stream_options")
+        told = isinstance(options, dict) and flag(options, "include_usage")
         body = {**await self.served.post(path, payload), "model": self.names[0]}
         if not stream:
             return web.json_response(body, dumps=_dumped)
-        options = payload.get("stream_options")
-        told = bool(options.get("include_usage")) if isinstance(options, dict) else False
         reply = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
         )

@@ -22,13 +22,10 @@ from llm_eval.models.roles import BaseRewardModel, PluggedReward
 from llm_eval.records import Prompt, Sample
 from llm_eval.runs.code import code_of
 from llm_eval.runs.keys import canonical, content, told
+from llm_eval.secret import tellable
 
 _LIBRARIES = ("torch", "transformers", "vllm", "litellm", "openai", "datasets")
 _MODULE = "dataset.py"
-_SECRET = re.compile(
-    r"key|token(?!i[sz]er)|secret|auth(?!ors?$)|password|cookie|headers", re.IGNORECASE
-)
-_ADDRESS = re.compile(r"(\w+://)(?:[^/@\s]*@)?([^?#\s]*)[?#]?\S*")
 _CODE = "code."
 
 
@@ -73,27 +70,20 @@ def port_of(dataset: BaseDataset) -> dict[str, Any]:
 
 
 def public(value: Any) -> Any:
-    """`value` JSON-ready and without what is secret, by its name: keys, tokens, headers, ...
-
-    A number is none, as in max_tokens. Of an address user, password and query go.
+    """`value` JSON-ready and without secrets; a function is told by the hash of its code.
 
     >>> public({"max_tokens": 5, "apiKey": "sk-1", "api_base": "http://u:p@h/v1?key=sk-1"})
     {'max_tokens': 5, 'api_base': 'http://h/v1'}
     """
+    return tellable(_coded(value))
+
+
+def _coded(value: Any) -> Any:
     if isinstance(value, Mapping):
-        kept = {str(k): v for k, v in value.items() if isinstance(v, int | float) or _open(k)}
-        return {name: public(below) for name, below in kept.items()}
+        return {name: _coded(below) for name, below in value.items()}
     if isinstance(value, list | tuple):
-        return [public(each) for each in value]
-    if isinstance(value, str):
-        return _ADDRESS.sub(r"\1\2", value)
-    if callable(value):
-        return code_of(value)
-    return value if value is None or isinstance(value, int | float) else type(value).__qualname__
-
-
-def _open(name: Any) -> bool:
-    return not _SECRET.search(str(name))
+        return [_coded(each) for each in value]
+    return code_of(value) if callable(value) else value
 
 
 def made_of(

@@ -13,9 +13,10 @@ from llm_eval.models.baselines import First, Oracle, Random
 from llm_eval.models.function import FunctionModel
 from llm_eval.models.plugged import PluggedModel
 from llm_eval.records import Failure, Prediction, Prompt
-from llm_eval.runs.keys import Keys, Untold
+from llm_eval.runs.code import code_of
+from llm_eval.runs.keys import Keys
 
-_NEVER_KEPT = (FunctionModel, PluggedModel, Oracle, First, Random)  # their code may change
+_NEVER_KEPT = (FunctionModel, PluggedModel, Oracle, First, Random)  # they cost nothing, or change
 _GROUPS = ("params", "parameters", "sampling", "generation")
 Told = list[Prediction | None]
 _HOLD = 0.25  # seconds that a pause of a limiter lasts, unless it is renewed
@@ -42,34 +43,21 @@ class Asking:
         Called once the model is loaded, for only then it can tell all that decides its replies.
 
         Raises:
-            UserError: `wanted`, of what costs nothing or cannot be told from another.
+            UserError: `wanted`, of what costs nothing or of code that may change.
         """
-        if isinstance(self._generator, _NEVER_KEPT):
+        own = self._generator
+        if isinstance(own, _NEVER_KEPT) or code_of(type(own)):
             if wanted:
-                raise UserError(
-                    f"replies of {self._generator.label!r} are not kept", hint="leave cache out"
-                )
+                raise UserError(f"replies of {own.label!r} are not kept", hint="leave cache out")
             return False
-        about, weighs = self._generator.about, self._method.scoring == "logprob"
-        if not about:
-            return self._cannot(wanted, "does not say by `about` what decides its replies")
+        about, weighs = own.about, self._method.scoring == "logprob"
         self._temperature = 0.0 if weighs else temperature_of(about)
         self._all = bool(wanted)
         if wanted is False or (wanted is None and self._temperature != 0):
             return False
-        chat = f"{self._method.delimiter!r}/{self._generator.can.chat}"
-        how = f"weigh/{chat}" if weighs else "generate"
-        try:
-            self._keys = Keys(self._generator.label, about, how)
-        except Untold as e:
-            return self._cannot(wanted, f"tells a {e} in `about`, which is no JSON")
+        chat = f"{self._method.delimiter!r}/{own.can.chat}"
+        self._keys = Keys(own.label, about, f"weigh/{chat}" if weighs else "generate")
         return True
-
-    def _cannot(self, wanted: bool | None, why: str) -> bool:
-        if not wanted:
-            return False
-        label = self._generator.label
-        raise UserError(f"replies of {label!r} are not kept: it {why}", hint="leave cache out")
 
     def keys(self, prompt: Prompt) -> list[bytes | None]:
         """The key of each reply to a prompt; None where it is not kept."""

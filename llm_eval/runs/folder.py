@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from llm_eval import settings
 from llm_eval.errors import Unknown, UserError
+from llm_eval.results import json_text
 
 RUN, JOURNAL, RESULT, _LOCK = "run.json", "journal.jsonl", "result.json", "lock"
 LAST = "last"
@@ -92,10 +93,9 @@ class RunFolder:
 
     def _write(self, name: str, value: Mapping[str, Any]) -> None:
         new = self.path / f"{name}.new"
-        text = json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n"
         try:
             with new.open("w", encoding="utf-8") as out:
-                out.write(text)
+                out.write(json_text(value) + "\n")
                 out.flush()
                 os.fsync(out.fileno())
             new.replace(self.path / name)

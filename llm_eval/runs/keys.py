@@ -16,7 +16,7 @@ from llm_eval.errors import BackendError
 from llm_eval.models import images
 from llm_eval.records import Prompt
 
-_VERSION = 2  # of what a key is made from: another number, and no older key is found
+_VERSION = 3  # of what a key is made from: another number, and no older key is found
 _PICTURES = frozenset({"image", "images", "image_url", "input_image"})
 _ORIENTATION = 0x0112  # in EXIF: a server may turn the picture by it
 

@@ -11,7 +11,8 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from llm_eval.runs.folder import RunFolder, unwritable
@@ -40,11 +41,24 @@ class Store:
         self.note = ""
         """What went wrong with the cache, which costs no reply."""
         self._order = asyncio.Lock()  # of what is written to the journal
+        self._appending: asyncio.Task[None] | None = None  # in a thread, which no cancelling ends
         self._syncing: asyncio.Task[None] | None = None
         self._synced = time.monotonic()
         self._in_use = asyncio.Lock()  # the cache: one thread at a time may use it
         self._next: _Batch | None = None
         self._writing: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Begin a session of this process.
+
+        Raises:
+            UserError: the journal cannot be written.
+        """
+        try:
+            if isinstance(self.journal, Journal):
+                self.journal.begin()
+        except OSError as e:
+            raise self._unwritable(e) from None
 
     async def put(self, entries: Sequence[Entry], replies: Sequence[Found], spent: Spent) -> None:
         """Write; returns when it is written. `spent`: all that this session has spent so far.
@@ -53,11 +67,13 @@ class Store:
             UserError: the journal cannot be written (the disk is full).
         """
         try:
-            async with self._order:
+            async with self._in_order():
                 if len(entries) <= _AT_ONCE:
                     self.journal.append(entries, spent)
                 else:
-                    await asyncio.to_thread(self.journal.append, entries, spent)
+                    work = asyncio.to_thread(self.journal.append, entries, spent)
+                    self._appending = asyncio.create_task(work)
+                    await asyncio.shield(self._appending)
             await self._sync_now_and_then()
         except OSError as e:
             raise self._unwritable(e) from None
@@ -85,7 +101,8 @@ class Store:
             waited = [task for task in (self._writing, self._syncing) if task is not None]
             if waited:
                 await asyncio.wait(waited)
-            await asyncio.to_thread(self._last, spent)
+            async with self._in_order():
+                await asyncio.to_thread(self._last, spent)
             for task in waited:
                 task.result()
         except OSError as e:
@@ -102,6 +119,14 @@ class Store:
             self.journal.sync()
         finally:
             self.journal.close()
+
+    @asynccontextmanager
+    async def _in_order(self) -> AsyncIterator[None]:
+        """One at a time, and after a thread that still writes what somebody cancelled had put."""
+        async with self._order:
+            if self._appending is not None:
+                await asyncio.wait([self._appending])
+            yield
 
     async def _sync_now_and_then(self) -> None:
         """Begin to sync where it is time to. What an earlier one met is raised here."""

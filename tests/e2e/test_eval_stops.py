@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import resource
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.conftest import ROOT
 from tests.e2e.evaluating import (
     SAMPLES,
+    UNDER_WAY,
     asked,
     command,
     info,
@@ -29,7 +37,7 @@ from tests.fakes.chat import ChatServer, Fault
 SLOWLY = 60.0  # tokens a second: a request takes about a tenth of a second
 
 
-def wait_until(process: subprocess.Popen[str], seen: Callable[[], bool]) -> None:
+def wait_until(process: subprocess.Popen[Any], seen: Callable[[], bool]) -> None:
     """Wait for a condition while an evaluation runs; one that ends first fails the test."""
     deadline = time.monotonic() + 120
     while not seen():
@@ -52,15 +60,20 @@ def resumed(machine: Machine, chat: ChatServer, *more: str) -> set[str]:
     return set(asked(chat.requests[before:]))
 
 
-def test_ctrl_c_keeps_what_is_being_answered(tmp_path: Path, chat: ChatServer) -> None:
-    """130, the command that goes on without the key in it, and no answered request asked again."""
+@pytest.mark.parametrize(
+    ("sign", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_keeps_what_is_being_answered(
+    sign: signal.Signals, status: int, tmp_path: Path, chat: ChatServer
+) -> None:
+    """The command that goes on without the key in it, and no answered request asked again."""
     machine = machine_of(tmp_path, chat)
     chat.slot_rate, chat.key = SLOWLY, "sk-test-key"
     process = started(machine, *command("--api-key", "sk-test-key"))
     wait_until(process, lambda: answered(chat) >= 10)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sign)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    assert process.returncode == status, err
     (run,) = runs(machine)
     assert f"--resume {run.name}" in err and "hret eval" in err
     assert "sk-test-key" not in err and "Traceback" not in err
@@ -70,6 +83,39 @@ def test_ctrl_c_keeps_what_is_being_answered(tmp_path: Path, chat: ChatServer) -
     assert resumed(machine, chat, "--api-key", "sk-test-key") == set(asked(chat.requests)) - first
     assert max(asked(chat.requests).values()) == 1
     assert info(machine)["usage"]["requests"] == SAMPLES
+
+
+def test_a_terminal_that_is_closed_costs_nothing(tmp_path: Path, chat: ChatServer) -> None:
+    """As when an ssh connection breaks: there is nothing left to write to, and what is being
+    answered is kept all the same."""
+    machine = machine_of(tmp_path, chat)
+    chat.slot_rate = SLOWLY
+    ours, theirs = os.openpty()
+    os.set_blocking(ours, False)
+
+    def seen() -> bool:
+        with suppress(BlockingIOError):
+            os.read(ours, 1 << 16)
+        return answered(chat) >= 10
+
+    process = subprocess.Popen(
+        [sys.executable, *command()],
+        env=machine.environment,
+        cwd=machine.work,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(theirs)
+    wait_until(process, seen)
+    os.close(ours)
+    assert process.wait(60) == 129
+    first = {i for i, n in asked([r for r in chat.requests if r.status == 200]).items()}
+    assert journaled(machine) == first
+    assert resumed(machine, chat) == set(asked(chat.requests)) - first
+    assert max(asked(chat.requests).values()) == 1
 
 
 def test_the_command_that_is_printed_goes_on(tmp_path: Path, chat: ChatServer) -> None:
@@ -115,6 +161,7 @@ def test_a_full_disk_is_a_sentence_and_loses_nothing(tmp_path: Path, chat: ChatS
     )
     assert done.returncode == 2, done.stderr
     assert "cannot be written" in done.stderr and "--resume" in done.stderr
+    assert done.stderr.count("what was answered is kept") == 1
     assert "Traceback" not in done.stderr
     known = journaled(machine)
     assert 0 < len(known) < SAMPLES
@@ -236,6 +283,21 @@ def test_the_record_holds_no_key(tmp_path: Path, chat: ChatServer) -> None:
     files = [path for path in home.rglob("*") if path.is_file()]
     assert {"run.json", "journal.jsonl", "result.json", "replies.sqlite"} <= {f.name for f in files}
     assert not [f for f in files if b"sk-hidden-key" in f.read_bytes()]
+
+
+def test_the_script_stops_alike(tmp_path: Path, chat: ChatServer) -> None:
+    """`python llm_eval/evaluator.py` on a SIGTERM."""
+    machine = machine_of(tmp_path, chat)
+    chat.slot_rate = SLOWLY
+    params = json.dumps({"model_name": "m", "api_base": chat.url, "concurrency": UNDER_WAY})
+    script = [str(ROOT / "llm_eval" / "evaluator.py"), "--model", "openai", "--dataset", "sums.py"]
+    process = started(machine, *script, "--model_params", params)
+    wait_until(process, lambda: answered(chat) >= 3)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143, err
+    assert "Stopped." in err and "resume=" in err and "Traceback" not in err
+    assert journaled(machine) == set(asked([r for r in chat.requests if r.status == 200]))
 
 
 def test_the_script_resumes_too(tmp_path: Path, chat: ChatServer) -> None:

@@ -17,6 +17,7 @@ ROOMS: dict[str, set[str]] = {
     "llm_eval.errors": set(),
     "llm_eval.secret": set(),
     "llm_eval.aio": set(),
+    "llm_eval.signals": set(),
     "llm_eval.utils": set(),
     "llm_eval.wal": {"llm_eval.errors"},
     "llm_eval.prompts": set(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import hret
+from hret.cli.evaluate import _to_go_on
 from hret_agents.plan.records import Plan, Role, TaskPlan
 from hret_agents.steps.prepare import identifiable
 from llm_eval.errors import MissingExtra
@@ -105,6 +107,57 @@ def test_a_flag_that_cannot_be_right_is_told(
     done = cli(*port_args(*flags), env={"OPENAI_BASE_URL": chat.url, "OPENAI_API_KEY": KEY})
     assert (done.returncode, said in done.stderr) == (2, True), done.stderr
     assert chat.count() == 0 and "Traceback" not in done.stderr
+
+
+def test_a_result_that_cannot_be_written_is_a_sentence(cli: Cli, work: Path) -> None:
+    """The run is there: another file costs nothing."""
+    (work / "m.py").write_text(
+        "from llm_eval.dataset import BaseDataset\n"
+        "class D(BaseDataset):\n"
+        "    def load(self): return [{'input': 'q', 'reference': '42'}]\n"
+    )
+    evaluate = ["eval", "--model", "oracle", "--dataset", "m.py"]
+    done = cli(*evaluate, "--output", "/dev/full")
+    assert done.returncode == 2, done.stderr
+    assert "/dev/full cannot be written: No space left" in done.stderr
+    again = ["--resume", re.search(r"--resume (\S+):", done.stderr)[1]]  # type: ignore[index]
+    assert cli(*evaluate, *again, "--output", "out.json").returncode == 0
+    assert json.loads((work / "out.json").read_text("utf-8"))["metrics"]["n"] == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--limit", "5", "--resume", "old", "--resume=old"], ["--limit", "5"]),
+        (["--api-key", "sk-1", "--api-key=sk-2", "--json"], ["--json"]),
+        (["--api-base", "http://h/v1?api-key=sk-1"], ["--api-base", "http://h/v1"]),
+        (["--api-base=http://u:sk-1@h/v1"], ["--api-base=http://h/v1"]),
+        (
+            ["--model-params", '{"n": 1, "extra_headers": {"a": "sk-1"}, "apiKey": "sk-2"}'],
+            ["--model-params", '{"n": 1}'],
+        ),
+        (
+            ['--judge-params={"aws_secret_access_key": "sk-1", "extra_body": {"api_key": "sk"}}'],
+            ['--judge-params={"extra_body": {}}'],
+        ),
+        (
+            ["--model-params", '{"generate_model": {"params": {"api_key": "sk-1", "seed": 1}}}'],
+            ["--model-params", '{"generate_model": {"params": {"seed": 1}}}'],
+        ),
+        (["--model-params", '{"max_tokens":5}'], ["--model-params", '{"max_tokens":5}']),
+    ],
+)
+def test_the_command_that_goes_on_holds_no_secret(given: list[str], told: list[str]) -> None:
+    """What was left out is to be added again, for it may decide who answers."""
+    line, *more = _to_go_on(["eval", *given], "RUN")
+    assert shlex.split(line.removeprefix("To go on: ")) == [
+        "hret",
+        "eval",
+        *told,
+        "--resume",
+        "RUN",
+    ]
+    assert ("sk-" in str(given), "left out" in "".join(more)) in {(True, True), (False, False)}
 
 
 def test_a_language_without_a_script_needs_a_library(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,6 +99,20 @@ def test_the_openai_client() -> None:
             client.completions.create(model="other", prompt="a")
 
 
+@pytest.mark.parametrize(
+    ("param", "more"),
+    [
+        ("stream", {"stream": "false"}),
+        ("include_usage", {"stream": True, "stream_options": {"include_usage": 1}}),
+    ],
+)
+def test_what_is_neither_true_nor_false_is_refused(param: str, more: dict[str, Any]) -> None:
+    """Before the model is asked."""
+    with serving(model := FakeBackend()) as url:
+        status, body = asked(f"{url}/v1/completions", "POST", json={"prompt": "a", **more})
+    assert (status, body["error"]["param"], model.calls) == (400, param, [])
+
+
 def told(url: str, prompts: list[Prompt]) -> list[Prediction]:
     """What our own `openai` backend makes of a server."""
 

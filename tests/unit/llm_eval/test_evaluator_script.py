@@ -74,7 +74,7 @@ def test_it_evaluates_a_module(cli: Cli, module: Path) -> None:
     """Metrics and record are printed as JSON, and nothing else is."""
     shown = found(script(cli, "--model", "oracle", "--dataset", module))
     assert (shown["metrics"]["accuracy"], shown["metrics"]["n"]) == (1.0, 8)
-    assert shown["metrics"]["by_subset"]["b"] == {"accuracy": 1.0, "n": 4}
+    assert shown["metrics"]["by_subset"]["b"]["n"] == 4
     assert shown["info"]["model"] == "oracle"
 
 

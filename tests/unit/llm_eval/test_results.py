@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from llm_eval.records import Failure, Prediction, Sample, Score
-from llm_eval.results import EvaluationResult, Row, mean, stderr, summed_up
+from llm_eval.results import EvaluationResult, Lazily, Reply, Row, mean, stderr, summed_up
 
 FAILURE = Failure(where="generate", kind="timeout", message="too late", retryable=True)
 
@@ -108,10 +109,29 @@ def test_subsets_are_summed_up_apart() -> None:
     rows = [row(0, 1.0, subset="b"), row(1, 0.0, subset="a"), row(2, 0.0, subset="b")]
     found = summed_up([*rows, row(3, failed=True, subset="c")])["by_subset"]
     assert list(found) == ["b", "a", "c"]
-    assert found["b"] == {"accuracy": 0.5, "n": 2}
-    assert found["a"] == {"accuracy": 0.0, "n": 1}
-    assert found["c"] == {"accuracy": None, "n": 0}
+    names = ("accuracy", "accuracy_stderr", "n", "failed")
+    assert found["b"] == dict(zip(names, (0.5, 0.5, 2, 0), strict=True))
+    assert found["a"] == dict(zip(names, (0.0, None, 1, 0), strict=True))
+    assert found["c"] == dict(zip(names, (None, None, 0, 1), strict=True))
     assert "by_subset" not in summed_up(rows[:1])
+
+
+@pytest.mark.parametrize(
+    ("reason", "cut"),
+    [("length", 1), ("context_length", 1), ("repetition", 0), ("stop", 0), (None, 0)],
+)
+def test_a_reply_that_was_cut_is_told(reason: str | None, cut: int) -> None:
+    """Its row says how it ended, unless it ended by itself; the metrics count those cut."""
+    one = row(0, 1.0)
+    odd = replace(one, prediction=replace(one.prediction, finish_reason=reason))
+    reply = Reply(odd.prediction, odd.score)
+    several = replace(one, replies=[reply, Reply(one.prediction, one.score), reply])
+    found = summed_up([one, odd, several])
+    assert found.get("truncated") == (3 if cut else None)
+    plain = reason in ("stop", None)
+    for told in (odd.to_dict(), several.to_dict()["replies"][0]):
+        assert told.get("finish_reason") == (None if plain else reason)
+    assert "finish_reason" not in one.to_dict()
 
 
 # --- samples -----------------------------------------------------------------------------------
@@ -180,6 +200,41 @@ def test_what_json_does_not_know_is_saved_as_text(work: Path) -> None:
     found = result(row(0, 1.0, metadata={"file": Path("x/y")}))
     saved = json.loads(found.save_json(work / "out.json").read_text("utf-8"))
     assert saved["samples"][0]["metadata"] == {"file": "x/y"}
+
+
+def test_half_of_a_surrogate_pair_is_saved() -> None:
+    """A server may send one; nothing else can be said in UTF-8."""
+    found = result(
+        row(0, 1.0, metadata={"said": "네 \ud83d"}), row(1, 0.0, metadata={"said": "네"})
+    )
+    text = found.save_json("out.json").read_text("utf-8")
+    assert json.loads(text) == found.to_dict() and "네" in text
+
+
+def test_what_was_saved_before_stays_until_the_new_one_is_whole(work: Path) -> None:
+    """It is replaced, through a link as well; a file half written is not left beside it."""
+    path = result(row(0, 1.0)).save_json(work / "out.json")
+    before = path.read_bytes()
+
+    def broken() -> Any:
+        raise ValueError("no row")
+
+    torn = EvaluationResult({}, {}, Lazily(1, lambda i: broken(), broken))
+    with pytest.raises(ValueError, match="no row"):
+        torn.save_json(path)
+    assert path.read_bytes() == before and list(work.iterdir()) == [path]
+    (work / "link.json").symlink_to(path)
+    result(row(0, 0.0)).save_json(work / "link.json")
+    assert (work / "link.json").is_symlink() and path.read_bytes() != before
+
+
+def test_a_device_is_written_itself() -> None:
+    """And never replaced by a file."""
+    assert result(row(0, 1.0)).save_json("/dev/null") == Path("/dev/null")
+    assert Path("/dev/null").is_char_device()
+    with pytest.raises(OSError, match="No space left"):
+        result(row(0, 1.0)).save_json("/dev/full")
+    assert Path("/dev/full").is_char_device()
 
 
 def test_a_table_has_a_row_a_sample() -> None:

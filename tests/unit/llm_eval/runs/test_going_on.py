@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from llm_eval.dataset import BaseDataset
-from llm_eval.errors import BackendError, HretError, UserError
+from llm_eval.errors import AuthError, BackendError, HretError, UserError
 from llm_eval.evaluation import EVALUATORS, BaseEvaluator, register_evaluator
 from llm_eval.evaluator import Evaluator
 from llm_eval.models import MODELS, BaseModel, register_model
@@ -337,7 +337,8 @@ def test_no_key_is_written_down() -> None:
             return [Prediction(sample_id=p.sample_id, text="a") for p in prompts]
 
     names = ["api_key", "apiKey", "hf_token", "client_secret", "Authorization", "password"]
-    given = dict.fromkeys([*names, "cookies", "extra_headers"], "SECRET")
+    names += ["credentials", "db_passwd", "X-Foo-Auth", "cookies", "extra_headers"]
+    given: dict[str, Any] = dict.fromkeys(names, "SECRET")
     url = "https://SECRET@host/v1?sig=SECRET"
     params = {"deep": [given], "url": url, "max_tokens": 5, "tokenizer": "t", **given}
     found = run("keyed", evaluation_method="keyed", evaluator_params=params, model_params=params)
@@ -423,6 +424,31 @@ def test_what_came_before_an_error_is_not_asked_again(
     assert (model.answered, Thrice.judged) == (3 * SIZE, 3 * SIZE)
     assert (found.metrics["n"], found.metrics["failed"]) == (SIZE, 0)
     assert found.info["usage"]["requests"] == 3 * SIZE
+
+
+def test_a_refused_key_is_told_as_it_is() -> None:
+    """It is a PermissionError, and no trouble with a file of ours."""
+    model = Ending(AuthError("the key was refused", hint="check it"), 5)
+    with pytest.raises(AuthError, match=r"refused\n  → check it; what was answered is kept: run"):
+        run(model, evaluation_method="thrice")
+    model.error = None
+    run(model, evaluation_method="thrice", resume="last")
+    assert len(model.asked) == 3 * SIZE
+
+
+def test_an_error_of_a_method_is_no_trouble_with_the_disk() -> None:
+    """What one's own code raises comes as it is, with how to go on."""
+
+    @register_evaluator("down")
+    class Down(Thrice):
+        name = "down"
+
+        async def score_all(self, items: Any, dataset: BaseDataset) -> list[Score | Failure]:
+            raise ConnectionError("the judge's server is down")
+
+    with pytest.raises(ConnectionError, match="server is down") as caught:
+        run(Server(), evaluation_method="down")
+    assert "resume=" in caught.value.__notes__[0]
 
 
 class Picky(Server):

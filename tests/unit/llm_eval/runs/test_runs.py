@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -121,6 +124,14 @@ def test_a_run_leaves_a_record() -> None:
     assert sorted(t["place"] for t in lines if "place" in t) == list(range(SIZE))
     result = json.loads((folder / "result.json").read_text("utf-8"))
     assert result == {"metrics": found.metrics, "info": found.info}
+
+
+def test_half_of_a_surrogate_pair_is_recorded() -> None:
+    """Whatever a parameter holds."""
+    said = {"system": "\ud83d"}
+    found = run(Telling(**said), evaluation_method="string_match")
+    record = json.loads((folder_of(found) / "run.json").read_text("utf-8"))
+    assert record["asked"]["about"] == said
 
 
 def test_runs_are_named_by_time_and_each_by_itself() -> None:
@@ -404,90 +415,81 @@ def test_packs_are_as_large_as_the_backend_takes() -> None:
 # --- the reply cache ---------------------------------------------------------------------------
 
 
-def cached(model: Telling, **options: Any) -> tuple[int, int]:
+def served(chat: ChatServer, name: str = "m", **params: Any) -> OpenAIModel:
+    """A model behind the server."""
+    return OpenAIModel(name, api_base=chat.url, **params)
+
+
+def cached(model: BaseModel, **options: Any) -> tuple[int, int]:
     """(prompts asked, replies taken from the cache) of a run."""
-    before = len(model.asked)
     found = run(model, **options)
-    return len(model.asked) - before, found.info["cached"]
+    return found.info["usage"]["requests"], found.info["cached"]
 
 
-def test_replies_at_temperature_0_are_kept() -> None:
+def test_replies_at_temperature_0_are_kept(chat: ChatServer) -> None:
     """For the next run of the same model; they cost nothing there."""
-    first, second = (run(Telling(temperature=0)) for _ in range(2))
+    chat.answer = lambda messages: f"정답: {messages[-1]['content'][1:]}"
+    first, second = (run(served(chat, "gpt-4o-mini", temperature=0)) for _ in range(2))
     assert (first.info["cached"], second.info["cached"]) == (0, SIZE)
     assert second.info["usage"]["requests"] == 0 and second.info["cost_usd"] == 0.0
     assert second.metrics == first.metrics and texts(first) == texts(second)
 
 
 @pytest.mark.parametrize(
-    ("about", "options", "kept"),
+    ("params", "options", "kept"),
     [
         ({"temperature": 0}, {}, True),
-        ({"params": {"temperature": 0.0}}, {}, True),
         ({"temperature": 0.7}, {}, False),
         ({"temperature": 0.7}, {"cache": True}, True),
         ({}, {}, False),
         ({"temperature": 0}, {"cache": False}, False),
-        ({"weights": "x"}, {"dataset": Letters, "evaluation_method": "log_likelihood"}, True),
+        ({"endpoint": "completions"}, {"evaluation_method": "log_likelihood"}, True),
     ],
     ids=str,
 )
-def test_what_is_kept(about: dict[str, Any], options: dict[str, Any], kept: bool) -> None:
+def test_what_is_kept(
+    params: dict[str, Any], options: dict[str, Any], kept: bool, chat: ChatServer
+) -> None:
     """By default what is not drawn by lot, where the model says so; else as one asks."""
-    cached(Telling(**about), **options)
-    asked, found = cached(Telling(**about), **options)
-    size = 8 if "dataset" in options else SIZE
-    assert (asked, found) == ((0, size) if kept else (size, 0))
+    run(served(chat, **params), Letters, **options)
+    paid = chat.count() + chat.count("completions")
+    found = run(served(chat, **params), Letters, **options).info["cached"]
+    more = chat.count() + chat.count("completions") - paid
+    assert (found, more < 8) == ((8, True) if kept else (0, False))
 
 
-def test_a_model_that_says_nothing_of_itself_is_never_kept() -> None:
-    """Another one of its name would be given its replies; asking for it is refused."""
-    model = Telling()
-    with pytest.raises(UserError, match="does not say by `about`"):
-        run(model, cache=True)
-    with pytest.raises(UserError, match="tells a object in `about`, which is no JSON"):
-        run(Telling(temperature=0, tool=object()), cache=True)
-    assert model.asked == []
-    run(Telling(temperature=0, tool=object()))
-    assert not (settings.home() / "replies.sqlite").exists()
-
-
-def test_another_model_or_parameter_asks_anew() -> None:
+def test_another_model_or_parameter_asks_anew(chat: ChatServer) -> None:
     """All that the model tells of itself is in the key."""
-    cached(Telling(temperature=0, max_tokens=5))
-    assert cached(Telling(temperature=0, max_tokens=6)) == (SIZE, 0)
-    other = Telling(temperature=0, max_tokens=5)
-    other.name = "other"
-    assert cached(other) == (SIZE, 0)
-    assert cached(Telling(temperature=0, max_tokens=5)) == (0, SIZE)
+    cached(served(chat, temperature=0, max_tokens=5))
+    assert cached(served(chat, temperature=0, max_tokens=6)) == (SIZE, 0)
+    assert cached(served(chat, "other", temperature=0, max_tokens=5)) == (SIZE, 0)
+    assert cached(served(chat, temperature=0, max_tokens=5)) == (0, SIZE)
 
 
-def test_failures_are_never_kept() -> None:
+def test_failures_are_never_kept(chat: ChatServer) -> None:
     """The next run asks for them."""
-    model = Telling(temperature=0)
-    model.bad = {"q5"}
-    assert run(model).metrics["failed"] == 1
-    fine = Telling(temperature=0)
-    assert run(fine).metrics["failed"] == 0 and fine.asked == ["q5"]
+    chat.script(Fault.refusal)
+    assert run(served(chat, temperature=0)).metrics["failed"] == 1
+    assert cached(served(chat, temperature=0)) == (1, SIZE - 1)
 
 
-@pytest.mark.parametrize("model", [str.upper, "oracle"])
-def test_functions_and_baselines_are_never_kept(model: Any) -> None:
-    """Asking for it is refused; else there is not even a file."""
+@pytest.mark.parametrize("model", [str.upper, "oracle", Telling(temperature=0)])
+def test_functions_baselines_and_own_classes_are_never_kept(model: Any) -> None:
+    """Their code may change. Asking for it is refused; else there is not even a file."""
     run(model)
     assert not (settings.home() / "replies.sqlite").exists()
     with pytest.raises(UserError, match="are not kept"):
         run(model, cache=True)
 
 
-def test_a_cache_that_cannot_be_read_is_told() -> None:
+def test_a_cache_that_cannot_be_read_is_told(chat: ChatServer) -> None:
     """What to do with it stands in the sentence; without it the run goes."""
     settings.home().mkdir(parents=True)
     (settings.home() / "replies.sqlite").write_text("no database at all, " * 99)
     with pytest.raises(UserError, match="cannot be used") as caught:
-        run(Telling(temperature=0))
-    assert "--no-cache" in str(caught.value)
-    assert run(Telling(temperature=0), cache=False).metrics["n"] == SIZE
+        run(served(chat, temperature=0))
+    assert "--no-cache" in str(caught.value) and chat.count() == 0
+    assert run(served(chat, temperature=0), cache=False).metrics["n"] == SIZE
 
 
 def test_other_weights_under_the_same_name_are_asked(chat: ChatServer) -> None:
@@ -496,6 +498,59 @@ def test_other_weights_under_the_same_name_are_asked(chat: ChatServer) -> None:
     for chat.root in ("/ckpt-100", "/ckpt-200", "/ckpt-100"):
         cached.append(run(OpenAIModel("m", api_base=chat.url, temperature=0)).info["cached"])
     assert cached == [0, 0, SIZE]
+
+
+# --- a model object of several runs ------------------------------------------------------------
+
+
+async def both(model: Any, waiting: Callable[[], bool], go: AbstractContextManager[None]) -> Any:
+    """A run that is held up, and one beside it that ends meanwhile; both, the short one first."""
+    evaluator = Evaluator(default_evaluation_method="string_match")
+    short = await evaluator.arun(model, Numbers, limit=1)
+    with go:
+        held = asyncio.create_task(evaluator.arun(model, Numbers))
+        while not waiting():
+            await asyncio.sleep(0.01)
+        again = await evaluator.arun(model, Numbers, limit=1, resume=short.info["run"])
+    return again, await held
+
+
+def test_the_last_run_of_a_model_closes_it(chat: ChatServer) -> None:
+    """The connections of another run are not broken: nothing is asked twice. That the model counts
+    for both is told."""
+    model = served(chat, max_retries=0, concurrency=2 * SIZE)
+    short, long = asyncio.run(both(model, lambda: chat.count() > 1, chat.held()))
+    assert (short.metrics["failed"], long.metrics["failed"]) == (0, 0)
+    assert chat.count() == SIZE + 1
+    assert all("another run asked the model" in r.info["note"] for r in (short, long))
+    assert "note" not in asyncio.run(Evaluator().arun(model, Numbers, limit=1)).info
+
+
+def test_the_last_run_of_an_object_of_ones_own_closes_it() -> None:
+    """Each run has a backend of its own around it."""
+    asked, gate = threading.Event(), threading.Event()
+
+    class Theirs(BaseModel):
+        closed = 0
+
+        def generate_batch(self, inputs: Any, *_: Any, **__: Any) -> Any:
+            if len(inputs) > 1:
+                asked.set()
+                assert gate.wait(30)
+            return [{**item, "prediction": "a"} for item in inputs]
+
+        async def close(self) -> None:
+            self.closed += 1
+
+    @contextmanager
+    def held() -> Iterator[None]:
+        yield
+        assert model.closed == 1
+        gate.set()
+
+    model = Theirs()
+    asyncio.run(both(model, asked.is_set, held()))
+    assert model.closed == 2
 
 
 # --- constrained, images, judges and rewards ---------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from llm_eval.errors import BackendError
+from llm_eval.models import as_backend
 from llm_eval.models.base import BaseModel, Capabilities
 from llm_eval.models.function import FunctionModel
 from llm_eval.models.openai import reply_text
@@ -328,6 +329,54 @@ def test_an_error_of_a_call_reaches_all_of_it_and_the_next_call_is_made() -> Non
         assert (await served.post(COMPLETIONS, {"prompt": "a"}))["choices"][0]["text"] == "A"
 
     asyncio.run(work())
+
+
+def test_an_error_over_a_call_costs_the_request_that_it_is_about() -> None:
+    """It is divided, unless trying again may help: then it is every one's."""
+
+    class Picky(FakeBackend):
+        async def generate(self, prompts: Any) -> list[Prediction]:
+            found = await super().generate(prompts)
+            for kind in ("bad_request", "server"):
+                if any(p.text == kind for p in prompts):
+                    raise BackendError("no", kind=kind)
+            return found
+
+    async def work(prompts: list[str]) -> tuple[list[Any], int]:
+        served = Served(model := Picky())
+        posts = (served.post(COMPLETIONS, {"prompt": p}) for p in prompts)
+        bodies = await asyncio.gather(*posts, return_exceptions=True)
+        found = [b if isinstance(b, BaseException) else b["choices"][0]["text"] for b in bodies]
+        return found, len(model.calls)
+
+    (a, error, *others), calls = asyncio.run(work(["a", "bad_request", "c", "d"]))
+    assert ([a, *others], calls) == (["A", "C", "D"], 5)
+    assert isinstance(error, BackendError)
+    found, calls = asyncio.run(work(["a", "server", "c"]))
+    assert ([type(f) for f in found], calls) == ([BackendError] * 3, 1)
+
+
+class Shouting:
+    """A class of haerae-evaluation-toolkit's kind."""
+
+    is_vision_model = True
+
+    def generate_batch(
+        self, inputs: list[dict[str, Any]], until: Any = None, max_tokens: int = 9
+    ) -> list[dict[str, Any]]:
+        return [{**i, "prediction": f"{i['input']}!{i.get('images')}"} for i in inputs]
+
+
+def test_a_class_that_knows_no_turns_is_shown_a_text() -> None:
+    """With the pictures of a conversation beside it; its reply ends where it was to stop."""
+    parts = [{"type": "text", "text": "Hi."}, {"type": "image_url", "image_url": {"url": "u"}}]
+    for content, said in (("Hi.", "Hi.!None"), (parts, "Hi.!['u']")):
+        messages = [{"role": "system", "content": "Be."}, {"role": "user", "content": content}]
+        asked = {"messages": messages, "max_tokens": 5}
+        (choice,) = posted(CHAT, asked, as_backend(Shouting()))["choices"]
+        assert choice["message"]["content"] == f"Be.\n\n{said}"
+    (choice,) = posted(COMPLETIONS, {"prompt": "a", "stop": "!"}, as_backend(Shouting()))["choices"]
+    assert choice["text"] == "a"
 
 
 def test_users_beside_each_other() -> None:
