@@ -33,7 +33,7 @@ from hret_agents.tools import (
     ModuleGenerator,
     StepTool,
 )
-from hret_agents.tools.base import Lent, opened
+from hret_agents.tools.base import Lent, names, opened
 from llm_eval import settings
 from llm_eval.dataset.ports import DEFAULT_ROOT
 from llm_eval.errors import Unknown, UserError
@@ -130,16 +130,16 @@ class DatasetTranslationAgent:
         Raises:
             UserError: it cannot be done as it stands; what was translated by then is kept.
         """
-        for tool in self.offered:
+        if self.offered:
             raise UserError(
-                f"the tool {tool.name!r} has no place in the chain",
+                f"the tool {self.offered[0].name!r} has no place in the chain",
                 hint=f"give it an attribute stage, one of {', '.join(STAGES)}: it runs after that",
             )
         fields = self._fields(options)
         job = PortJob(
             dataset=dataset_name,
-            subsets=tuple(s.strip() for s in subset.split(",")) if subset else (),
-            splits=tuple(s.strip() for s in split.split(",")) if split else (),
+            subsets=names(subset),
+            splits=names(split),
             push=push_to_hub,
             **fields,
         )
@@ -228,7 +228,8 @@ class DatasetTranslationAgent:
             left=lambda: purse.left,
             priced=purse.knows,
             seen=run.seen,
-            evaluated=run.evaluated,
+            evaluated=lambda record: run.evaluations.append(dict(record)),
+            paid=purse.pay,
         )
         with self._lent(lent):
             stopped, answer = driven(run, driver, instruction, max_steps, verbose=self.verbose)

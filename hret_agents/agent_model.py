@@ -10,10 +10,10 @@ from smolagents.models import ChatMessage, Model, OpenAIModel
 
 from hret_agents.ask import model_name
 from hret_agents.backends import backend_of
-from hret_agents.translate.chat import LIMITS
 from hret_agents.translators import DEFAULT_MODEL
 from llm_eval.errors import AuthError, HretError, UserError
 from llm_eval.models.openai import endpoint_of
+from llm_eval.models.openai_wire import LIMITS
 from llm_eval.models.prices import cost, own_prices, price_of
 from llm_eval.records import Usage
 from llm_eval.secret import Secret
@@ -85,7 +85,11 @@ def agent_model(
         model_id=model_name(model or DEFAULT_MODEL),
         api_base=endpoint.base_url,
         api_key=endpoint.api_key.reveal() if endpoint.api_key else "none",
-        client_kwargs={"max_retries": endpoint.max_retries, "timeout": endpoint.timeout},
+        client_kwargs={
+            "max_retries": endpoint.max_retries,
+            "timeout": endpoint.timeout,
+            "default_query": endpoint.query_params,
+        },
         retry=False,  # the client retries, and waits as long as the server asks
     )
 
@@ -110,12 +114,14 @@ class Metered(Model):  # type: ignore[misc]  # smolagents ships no types
         self._limits = list(LIMITS) if bounded and purse.most is not None else []
         own = [model.kwargs.get(name) for name in LIMITS]
         self._longest = next((n for n in own if isinstance(n, int)), REPLY)
-        self.usage = Usage()
+        self.usage, self._unknown = Usage(), False
         self.failed: BaseException | None = None
 
     @property
     def cost_usd(self) -> float | None:
-        """USD that the calls came to; None at an unknown price."""
+        """USD that the calls came to; None at an unknown price, or where one told no usage."""
+        if self._unknown:
+            return None
         return cost(str(self.model_id), self.usage) if self.usage.requests else 0.0
 
     def generate(self, messages: list[Any], **more: Any) -> ChatMessage:
@@ -132,7 +138,10 @@ class Metered(Model):  # type: ignore[misc]  # smolagents ships no types
             self.failed = e
             raise
         told = message.token_usage
-        self._pay(Usage(1, told.input_tokens, told.output_tokens) if told else worst)
+        if told and (told.input_tokens or told.output_tokens):
+            self._pay(Usage(1, told.input_tokens, told.output_tokens))
+        else:
+            self._lost(worst)
         return message
 
     def parse_tool_calls(self, message: ChatMessage) -> ChatMessage:
@@ -166,8 +175,10 @@ class Metered(Model):  # type: ignore[misc]  # smolagents ships no types
             raise
 
     def _lost(self, worst: Usage) -> None:
-        """A call was sent, and nothing says what it cost."""
-        self._pay(worst if self._purse.most is not None else Usage(1))
+        """A call was sent, and nothing says what it cost: for the limit its worst, and unknown."""
+        self.usage, self._unknown = self.usage + Usage(1), True
+        self._purse.pay(cost(str(self.model_id), worst))
+        self._purse.pay(None)
 
     def _pay(self, usage: Usage) -> None:
         self.usage += usage

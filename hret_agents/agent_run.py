@@ -23,12 +23,11 @@ from hret_agents.steps.state import Port
 from hret_agents.tools import DatasetPusher, StepTool
 from llm_eval import prompts
 from llm_eval.errors import Unknown, UserError
-from llm_eval.models.prices import cost
-from llm_eval.records import Usage
 
 Stopped = Literal["done", "steps", "cost", "error"]
 FINAL = "final_answer"
 ENDED = "The run has ended."
+_OURS = "hret_agents.tools."
 After = Callable[[str, Port], None]
 Account = Mapping[str, Spent]
 
@@ -52,7 +51,7 @@ class AgentResult(Mapping[str, Any]):
     `module_path` None. `evaluations` hold dataset, model and metrics. `summary` says it in
     sentences. `stopped`: the model was "done", or the limit of "steps" or "cost" was reached, or an
     "error" ended the run. `usage` and `agent_cost_usd` are the agent's model's, `cost_usd` is all
-    models' together; None where a price is unknown.
+    models' together; None where a price, or what was used, is unknown.
     """
 
     ports: dict[str, PortResult]
@@ -113,14 +112,6 @@ class Run:
             port = replace(port, url=old.url)
         self.ports[port.slug] = self._latest = port
 
-    def evaluated(self, record: Mapping[str, Any]) -> None:
-        """A model was evaluated; what it cost is paid."""
-        self.evaluations.append(dict(record))
-        backend, _, name = record["model"].partition(":")
-        usage = Usage(**record["usage"])
-        if backend == "openai" and usage.requests:
-            self.purse.pay(cost(name, usage))
-
     def call(self, name: str, arguments: Any) -> Any:
         """Call a tool for the model: its result, or what was wrong with the call. Never raises what
         the run is to end with: that is kept as `error`."""
@@ -133,7 +124,6 @@ class Run:
             said = arguments if isinstance(arguments, dict) else {"": arguments}
             self.listener(Stage("agent", f"{name} {words.cut(str(said), 200)}"))
             text, done = self._answered(name, arguments)
-            text = self.scrub(text)
             self._settle()
             outcome = words.cut(text, words.TEXT)
             self.steps.append(AgentStep(tool=name, arguments=said, outcome=outcome, done=done))
@@ -146,12 +136,12 @@ class Run:
         except UserError as e:
             if not words.can_mend(e):
                 self.error = e
-            return words.told(e), False
+            return self.scrub(words.told(e)), False
         except Exception as e:  # a user's tool may raise anything; of one of ours it is a bug
             tool = self.tools.get(name)
             if isinstance(tool, StepTool) or getattr(tool, "lent", None) is not None:
                 self.error = e
-            return words.cut(f"Error: {type(e).__name__}: {e}", words.TEXT), False
+            return self.scrub(words.cut(f"Error: {type(e).__name__}: {e}", words.TEXT)), False
         except BaseException as e:
             self.error = e
             raise
@@ -181,6 +171,8 @@ class Run:
             text = str(tool(**arguments, sanitize_inputs_outputs=True))
         else:
             text = str(tool(arguments, sanitize_inputs_outputs=True))
+        if not type(tool).__module__.startswith(_OURS):  # ours give names, which hold no key
+            text = self.scrub(text)
         if not isinstance(tool, StepTool):
             return text
         port = self._latest or self._found(tool, text, arguments)
@@ -300,7 +292,7 @@ def result_of_run(
 ) -> AgentResult:
     """The result, from what the tools did."""
     ports = run.results()
-    evaluations = [{k: v for k, v in e.items() if k != "usage"} for e in run.evaluations]
+    evaluations = list(run.evaluations)
     return AgentResult(
         ports=ports,
         evaluations=evaluations,

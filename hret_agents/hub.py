@@ -7,8 +7,11 @@ while it ran. What is there already is not sent, and no difference means no comm
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator
+import logging
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,19 +20,26 @@ from typing import Any
 from hret_agents.card import OPEN_LICENCES
 from hret_agents.job import PortJob
 from hret_agents.source import Source
+from hret_agents.steps.state import Port
 from llm_eval.dataset.spec import MANIFEST, MODULE, Manifest
 from llm_eval.errors import AuthError, HretError, UserError
 
+log = logging.getLogger(__name__)
 WRITERS = ("admin", "write", "contributor")
 CARD = "README.md"
 BESIDE = (MODULE, MANIFEST, "plan.yaml", "checks.jsonl", "failed.jsonl", "report.html")
 MAIN = "main"
 TITLE = "Port by HRET Agents"
+_SIGNED = re.compile(r"\n*<!-- HRET Agents: ([0-9a-f]{64}) -->\s*\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """What a port to be pushed says of itself; `name` is its repo's own, if nobody names one."""
+    """What a port to be pushed says of itself.
+
+    `repo` is the one that it was finished for, `name` its repo's own, if nobody names one.
+    `revisions` are those of a file or folder here that it was ported from; None: of any.
+    """
 
     source: str
     licence: str | None
@@ -37,10 +47,12 @@ class Claim:
     slug: str
     subsets: frozenset[str]
     name: str
+    repo: str | None = None
+    revisions: frozenset[str | None] | None = None
 
     @classmethod
-    def of(cls, manifest: Manifest) -> Claim:
-        """The claim of a finished port."""
+    def of(cls, manifest: Manifest, known: Iterable[str] | None) -> Claim:
+        """The claim of a finished port; `known` are earlier revisions of a source here."""
         lang = manifest.target_lang
         owner, _, name = manifest.source.rpartition("/")
         rest = manifest.slug.removesuffix(f"_{lang}")
@@ -53,6 +65,8 @@ class Claim:
             slug=manifest.slug,
             subsets=frozenset(manifest.splits),
             name=f"{rest.replace('__', '-')}-{lang}",
+            repo=manifest.repo,
+            revisions=None if known is None else frozenset({manifest.revision, *known}),
         )
 
 
@@ -63,15 +77,19 @@ def api(job: PortJob) -> Any:
     return HfApi(token=job.hf_token.reveal() if job.hf_token else None)
 
 
-def may_push(job: PortJob, source: Source, slug: str) -> str:
-    """`allowed` for a port that is not made yet."""
+def may_push(port: Port, known: Iterable[str]) -> str:
+    """`allowed` for a port that is not made yet; `known` are earlier revisions of its source."""
+    source, job, old = port.source, port.job, port.old
+    revisions = frozenset({source.revision, old.revision if old else None, *known})
     claim = Claim(
         source=source.name,
         licence=source.licence,
         lang=job.target_lang,
-        slug=slug,
+        slug=port.slug,
         subsets=frozenset(source.data),
-        name=default_name(source, job, slug),
+        name=default_name(source, job),
+        repo=old.repo if old else None,
+        revisions=revisions if source.local else None,
     )
     return allowed(job, claim)
 
@@ -96,7 +114,7 @@ def allowed(job: PortJob, claim: Claim) -> str:
     hub = api(job)
     with push_errors("the Hub"):
         who = hub.whoami()
-    repo = job.repo_id or f"{who['name']}/{claim.name}"
+    repo = job.repo_id or claim.repo or f"{who['name']}/{claim.name}"
     valid_repo(repo)
     token_role = ((who.get("auth") or {}).get("accessToken") or {}).get("role", "write")
     if token_role == "read":
@@ -111,7 +129,7 @@ def allowed(job: PortJob, claim: Claim) -> str:
             hint=f"pass --repo-id {who['name']}/NAME, or use a token with rights there",
         )
     if there is not None:
-        _replaceable(hub, repo, there, claim)
+        _replaceable(hub, job, repo, there, claim)
     return repo
 
 
@@ -140,7 +158,7 @@ def _files(hub: Any, repo: str, revision: str) -> _Head | None:
     return _Head(revision, info.sha, names, bool(info.private))
 
 
-def _replaceable(hub: Any, repo: str, head: _Head, claim: Claim) -> None:
+def _replaceable(hub: Any, job: PortJob, repo: str, head: _Head, claim: Claim) -> None:
     """A push replaces `data/`: a repo that holds anything but this port's like is spared."""
     if not head.files - {".gitattributes", CARD}:
         return
@@ -154,9 +172,10 @@ def _replaceable(hub: Any, repo: str, head: _Head, claim: Claim) -> None:
     try:
         held = json.loads(Path(path).read_text("utf-8"))
         source, lang, slug = held["source"], held["target_lang"], held["slug"]
+        revision = held["revision"]
         lost = sorted(set(held["splits"]) - claim.subsets)
     except (ValueError, KeyError, TypeError):
-        source, lang, slug, lost = None, None, None, []
+        source, lang, slug, revision, lost = None, None, None, None, []
     if source != claim.source:
         raise UserError(
             f"{repo} exists and holds something else than a port of {claim.source}", hint=hint
@@ -167,9 +186,15 @@ def _replaceable(hub: Any, repo: str, head: _Head, claim: Claim) -> None:
         raise UserError(
             f"{repo} exists and holds the port {slug}, with {', '.join(lost)}", hint=hint
         )
+    if job.repo_id is None and claim.revisions is not None and revision not in claim.revisions:
+        raise UserError(
+            f"{repo} exists and holds a port of another {source}, or of this one as it was "
+            "ported elsewhere",
+            hint=f"{hint}; --repo-id {repo} replaces it",
+        )
 
 
-def default_name(source: Source, job: PortJob, slug: str) -> str:
+def default_name(source: Source, job: PortJob) -> str:
     """The repo's own name: the source's, the one subset if one was named, and the language."""
     parts = [source.name.rsplit("/", 1)[-1] if not source.local else source.stem]
     if len(source.data) == 1 and job.subsets:
@@ -210,24 +235,28 @@ def licence_allows(job: PortJob, claim: Claim) -> None:
     )
 
 
-def push(job: PortJob, folder: Path, manifest: Manifest, repo: str, readme: str) -> str:
+def push(port: Port, claim: Claim, repo: str, readme: str) -> str:
     """Upload a verified port, with `readme` for its card, in one commit; its address.
 
-    Nothing changed means no commit and no pull request; an open one of ours is gone on with.
+    Nothing changed means no commit and no pull request; an open one of ours is gone on with. A card
+    that somebody has edited there stays as it is.
 
     Raises:
         UserError: the repo holds something else by now, was changed meanwhile, or the push broke
             off: what was uploaded is found again by the next one.
     """
+    job, manifest = port.job, port.manifest
+    assert manifest is not None
     hub = api(job)
     address = f"{hub.endpoint}/datasets/{repo}"
     with push_errors(repo):
         head = _head(hub, job, repo)
-        _replaceable(hub, repo, head, Claim.of(manifest))
+        _replaceable(hub, job, repo, head, claim)
+        card = None if _edited(hub, repo, head) else signed(readme)
         opens = job.create_pr and head.revision == MAIN
         done = hub.create_commit(
             repo,
-            _operations(folder, manifest, readme, head.files),
+            _operations(port.folder, manifest, card, head.files),
             commit_message=TITLE,
             repo_type="dataset",
             revision=head.revision,
@@ -276,7 +305,33 @@ def _pull_request(hub: Any, repo: str) -> str | None:
     return f"refs/pr/{max(ours)}" if ours else None
 
 
-def _operations(folder: Path, manifest: Manifest, readme: str, there: frozenset[str]) -> list[Any]:
+def signed(readme: str) -> str:
+    """A card that tells by its end whether it was edited."""
+    text = readme.rstrip()
+    return f"{text}\n\n<!-- HRET Agents: {hashlib.sha256(text.encode()).hexdigest()} -->\n"
+
+
+def _edited(hub: Any, repo: str, head: _Head) -> bool:
+    """Has the card beside a port another text than a push of ours gave it? That is told."""
+    if not {CARD, MANIFEST} <= head.files:
+        return False
+    path = hub.hf_hub_download(repo, CARD, repo_type="dataset", revision=head.commit)
+    text = Path(path).read_text("utf-8", "replace")
+    mark = _SIGNED.search(text)
+    if mark and text == signed(text[: mark.start()]):
+        return False
+    log.warning(
+        "the card of %s was edited there, so it stays as it is; delete %s there, and push again, "
+        "to have a new one",
+        repo,
+        CARD,
+    )
+    return True
+
+
+def _operations(
+    folder: Path, manifest: Manifest, readme: str | None, there: frozenset[str]
+) -> list[Any]:
     """What makes a repo hold this port: the port's files, and no file of an earlier one. What the
     user keeps beside them stays here, and so does what somebody keeps there outside of `data/`."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
@@ -292,7 +347,7 @@ def _operations(folder: Path, manifest: Manifest, readme: str, there: frozenset[
     return [
         *(CommitOperationDelete(path) for path in sorted(gone)),
         *(CommitOperationAdd(name, folder / name) for name in ours),
-        CommitOperationAdd(CARD, readme.encode()),
+        *([CommitOperationAdd(CARD, readme.encode())] if readme is not None else []),
     ]
 
 

@@ -1,7 +1,7 @@
 """A finished port, opened again with its own plan and source: nothing is inferred, nothing asked.
 
-Where a local source lies, and in which order a port's splits came, is noted in `HRET_HOME/review`:
-a port's folder names neither.
+Where a local source lies, which revisions of it were ported, and in which order a port's splits
+came, is noted in `HRET_HOME/review`: a port's folder does not tell.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,16 @@ Part = tuple[str, str]
 """(subset, split)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What is noted of a port: where its source lies (a path, or a name on the Hub), the order of
+    its splits, and the revisions of that source that it was ported from."""
+
+    dataset: str | None = None
+    parts: Sequence[Part] = ()
+    revisions: Sequence[str] = ()
+
+
 def port_named(name: str) -> ports.Port:
     """The port on this machine that answers to `name`; `Unknown` names those there are."""
     if found := ports.find(name):
@@ -39,14 +49,32 @@ def port_named(name: str) -> ports.Port:
 
 def remember(port: Port) -> None:
     """Note where a port's source lies and the order of its splits, for whoever opens it later."""
-    before = [part for part in _note(port.folder)["parts"] if part in port.kept]
-    kept = [*before, *sorted(port.kept.difference(before))]
+    before, dataset = noted(port.folder), place_of(port)
+    old = [part for part in before.parts if part in port.kept]
+    kept = [*old, *sorted(port.kept.difference(old))]
     parts = [*kept, *((subset, split) for subset, split, _ in port.source.parts)]
-    dataset = port.job.dataset
-    if port.source.local and dataset != SAMPLE:
-        dataset = str(Path(dataset).expanduser().resolve())
-    note = {"dataset": dataset, "parts": parts}
+    revisions = dict.fromkeys(before.revisions if before.dataset == dataset else ())
+    revisions |= {port.source.revision: None} if port.source.revision else {}
+    note = asdict(Noted(dataset, parts, list(revisions)))
     ports.write_atomically(_path(port.folder), json.dumps(note, ensure_ascii=False))
+
+
+def place_of(port: Port) -> str:
+    """Where a port's source lies: an absolute path, or its name on the Hub."""
+    dataset = port.job.dataset
+    if not port.source.local or dataset == SAMPLE:
+        return dataset
+    return str(Path(dataset).expanduser().resolve())
+
+
+def noted(folder: Path) -> Noted:
+    """What is noted of the port in `folder`; nothing, where this machine has not ported it."""
+    try:
+        found = json.loads(_path(folder).read_text("utf-8"))
+        parts = [(str(subset), str(split)) for subset, split in found["parts"]]
+        return Noted(str(found["dataset"]), parts, [str(r) for r in found.get("revisions", ())])
+    except (OSError, ValueError, KeyError, TypeError):
+        return Noted()
 
 
 def opened(found: ports.Port, source: Path | None = None) -> Port:
@@ -65,15 +93,15 @@ def opened(found: ports.Port, source: Path | None = None) -> Port:
             f"{folder / 'plan.yaml'} is not the plan that {manifest.slug} was ported by",
             hint="pass it by --plan to hret port, and then review what comes of it",
         )
-    note = _note(folder)
+    note = noted(folder)
     job = PortJob(
-        dataset=str(source) if source else note["dataset"] or manifest.source,
+        dataset=str(source) if source else note.dataset or manifest.source,
         revision=manifest.revision,
         target_lang=manifest.target_lang,
         hf_token=settings.load().hf_token,
         output_dir=folder.parent,
     )
-    order = {part: place for place, part in enumerate(note["parts"])}
+    order = {part: place for place, part in enumerate(note.parts)}
     return Port(
         job=job,
         slug=manifest.slug,
@@ -147,20 +175,6 @@ def _groups(splits: Splits, *, apart: bool) -> Iterator[tuple[tuple[str, ...], t
             same.setdefault(names, []).append(subset)
     for names, subsets in same.items():
         yield tuple(subsets), names
-
-
-def _note(folder: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(_path(folder).read_text("utf-8"))
-        dataset, parts = found["dataset"], found["parts"]
-        return {"dataset": str(dataset), "parts": list(map(_part, parts))}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {"dataset": None, "parts": []}
-
-
-def _part(raw: Sequence[object]) -> Part:
-    subset, split = raw
-    return str(subset), str(split)
 
 
 def _path(folder: Path) -> Path:

@@ -1,7 +1,8 @@
 """Tables of texts as files that people edit: .xlsx, .csv and .jsonl, read as they were written.
 
 What a spreadsheet cannot hold stands in its cells as `⟦U+0000⟧`. In .csv a cell that a spreadsheet
-would take for a formula has an apostrophe before it; reading takes it away again.
+would take for a formula, a number, a date or a time has an apostrophe before it, as it would save
+another text than it read (5월 5일 becomes 05월 05일); reading takes it away again.
 """
 
 from __future__ import annotations
@@ -27,7 +28,18 @@ _UNSAFE = re.compile(
     r"|x(?=005F_)|_(?=x[0-9A-Fa-f]{4}_)|⟦(?=U\+[0-9A-F]{4,6}⟧)"
 )
 _ESCAPED = re.compile(r"⟦U\+([0-9A-F]{4,6})⟧")
-_FORMULA = re.compile(r"'*[=+\-@\t＝＋－＠]")
+_UNITS = (  # the words of dates, times and numbers, whatever stands between them
+    r"jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?"
+    r"|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?|(?:mon|tues|wednes|thurs|fri|satur|sun)day"
+    r"|[ap]m?|e|오전|오후|[월화수목금토일]요일|[년월일시분초年月日時时分秒]"
+)
+_READ = re.compile(  # by a spreadsheet as more than text; a short whole number it saves as it is
+    r"[=+\-@\t＝＋－＠]|(?:true|false)\s*\Z"
+    rf"|(?!(?:0|[1-9][0-9]{{0,10}})\Z)(?=\D*\d)(?:{_UNITS}|[\W\d_])+\Z",
+    re.IGNORECASE,
+)
+_CODED = re.compile(r"_x([0-9A-Fa-f]{4})_")  # how Excel writes what XML cannot hold
+_PLAIN = ("General", "@", "0")  # formats of a cell that shows a number as it is
 
 
 def escaped(text: str) -> str:
@@ -45,17 +57,19 @@ def unescaped(text: str) -> str:
 
 
 def disarmed(text: str) -> str:
-    """A cell of a .csv file that no spreadsheet takes for a formula.
+    """A cell of a .csv file that every spreadsheet takes for a text.
 
     >>> disarmed("=1+1"), armed(disarmed("=1+1")), armed("'so'")
     ("'=1+1", '=1+1', "'so'")
+    >>> [disarmed(t) for t in ("5월 5일", "March 5", "0.50", "1,000", "true", "42", "5 apples")]
+    ["'5월 5일", "'March 5", "'0.50", "'1,000", "'true", '42', '5 apples']
     """
-    return f"'{text}" if _FORMULA.match(text) else text
+    return f"'{text}" if _READ.match(text.lstrip("'")) else text
 
 
 def armed(text: str) -> str:
     """Undo `disarmed`."""
-    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+    return text[1:] if text.startswith("'") and _READ.match(text.lstrip("'")) else text
 
 
 def suffix_of(path: Path) -> str:
@@ -177,14 +191,17 @@ def read_table(path: Path, columns: Cells) -> Iterator[tuple[str, dict[str, str]
 def _read_xlsx(path: Path, columns: Cells) -> Iterator[tuple[int, dict[str, str]]]:
     names: list[str] | None = None
     for number, cells in enumerate(_rows_of(path), 1):
-        line = [_text(cell, f"{path.name}, line {number}") for cell in cells]
+        where = f"{path.name}, line {number}"
         if names is None:
-            names = _named(path, line, columns)
-        elif any(line):
-            yield number, {n: unescaped(t) for n, t in zip(names, line, strict=False)}
+            names = _named(path, [str(cell.value or "") for cell in cells], columns)
+            continue
+        ours = ((n, c) for n, c in zip(names, cells, strict=False) if n in columns)
+        line = {name: unescaped(_text(cell, where)) for name, cell in ours}
+        if any(line.values()):
+            yield number, line
 
 
-def _rows_of(path: Path) -> Iterator[Cells]:
+def _rows_of(path: Path) -> Iterator[Sequence[Any]]:
     """The rows of cells of a workbook's sheet."""
     from zipfile import BadZipFile
 
@@ -207,12 +224,20 @@ def _text(cell: Any, where: str) -> str:
     value = cell.value
     if value is None:
         return ""
-    if isinstance(value, str) and cell.data_type != "f":
-        return value.replace("\r\n", "\n")
+    if isinstance(value, str) and cell.data_type not in ("f", "e"):
+        decoded = _CODED.sub(lambda m: chr(int(m[1], 16)), value)
+        return decoded.replace("\r\n", "\n")
+    kind = {"f": "a formula", "e": f"the error {value}"}.get(cell.data_type, "no text")
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    kind = "a formula" if cell.data_type == "f" else "no text"
-    raise UserError(f"{where}: a cell holds {kind}", hint="format the column as text")
+        text, shown = f"{value:.15g}", cell.number_format
+        whole = shown != "0" or value % 1 == 0
+        if shown in _PLAIN and whole and abs(value) < 1e15 and "e" not in text:
+            return text
+        kind = f"the number {text}, which is shown in another way ({shown})"
+    raise UserError(
+        f"{where}: the cell {cell.coordinate} holds {kind}",
+        hint="format the column as text, and write into the cell what it should say",
+    )
 
 
 def _read_csv(path: Path, columns: Cells) -> Iterator[tuple[int, dict[str, str]]]:

@@ -15,6 +15,7 @@ from hret_agents.card import card
 from hret_agents.job import Listener, PortJob, Stage
 from hret_agents.module.author import TEMPLATE, with_repo
 from hret_agents.plan.records import Plan, read_plan
+from hret_agents.review.opened import noted
 from hret_agents.source import Source
 from hret_agents.spent import spent
 from hret_agents.steps.by_model import reason_against
@@ -35,8 +36,8 @@ def publish(port: Port, listener: Listener) -> Port:
     """
     if not port.job.push or port.manifest is None:
         return port
-    named = port.job.repo_id or port.repo or port.manifest.repo
-    repo = hub.allowed(replace(port.job, repo_id=named), hub.Claim.of(port.manifest))
+    claim = _claim(port.folder, replace(port.manifest, repo=port.repo or port.manifest.repo))
+    repo = hub.allowed(port.job, claim)
     unchanged(port.folder, port.manifest)
     if repo != port.manifest.repo:
         manifest = renamed(port.folder, port.manifest, port.job, repo, listener)
@@ -44,7 +45,14 @@ def publish(port: Port, listener: Listener) -> Port:
     assert port.manifest is not None
     listener(Stage("push", repo))
     readme = card(port.manifest, plan_in(port.folder, port.manifest), spent(port.folder))
-    return replace(port, url=hub.push(port.job, port.folder, port.manifest, repo, readme))
+    return replace(port, url=hub.push(port, claim, repo, readme))
+
+
+def _claim(folder: Path, manifest: Manifest) -> hub.Claim:
+    """What a finished port claims; a source that may be a file here is told by its revisions."""
+    note = noted(folder)
+    on_hub = "/" in manifest.source or note.dataset == manifest.source
+    return hub.Claim.of(manifest, None if on_hub else note.revisions)
 
 
 def push_finished(found: ports.Port, job: PortJob, listener: Listener) -> Port:

@@ -12,13 +12,17 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from hret_agents.job import PortJob
-from hret_agents.source import SAMPLE, open_source
-from hret_agents.steps.prepare import WORK, placed, plan_of
+from hret_agents.ask import Asker
+from hret_agents.job import PortJob, silent
+from hret_agents.plan.records import Plan, check_against
+from hret_agents.plan.schema import leaves_of
+from hret_agents.review.opened import place_of
+from hret_agents.source import Source, open_source
+from hret_agents.steps.prepare import WORK, placed, planned, with_cost, with_options
 from hret_agents.steps.state import Port
 from hret_agents.translators import Choice
 from llm_eval.dataset.ports import write_atomically
-from llm_eval.dataset.spec import MANIFEST, SplitRecord, read_manifest
+from llm_eval.dataset.spec import MANIFEST, SplitRecord, read_manifest, validated
 from llm_eval.errors import UserError
 from llm_eval.records import Usage
 from llm_eval.secret import Secret
@@ -37,10 +41,10 @@ def save(port: Port) -> str:
     """Keep what is known of a port; the path of the file."""
     job = {k: v for k, v in vars_of(port.job).items() if k not in _SECRETS}
     job["output_dir"] = port.job.output_dir.resolve()
-    if port.source.local and port.job.dataset != SAMPLE:
-        job["dataset"] = str(Path(port.job.dataset).expanduser().resolve())
+    job["dataset"] = place_of(port)
     state = {
         "job": {k: str(v) if isinstance(v, Path) else v for k, v in job.items()},
+        "plan": asdict(port.plan),
         "choice": [port.choice.backend, port.choice.model] if port.choice else None,
         "splits": {s: {t: asdict(r) for t, r in by.items()} for s, by in port.splits.items()},
         "checks": dict(port.checks),
@@ -80,8 +84,12 @@ def load(name: str, root: Path, secrets: Mapping[str, Secret | None], **changes:
         raw[key] = tuple(raw[key])
     job = PortJob(**raw)
     source = open_source(job)
-    port = placed(job, source, plan_of(job, source))
+    plan, asker = _planned(job, source, state, path)
+    port = with_cost(placed(job, source, plan), asker)
     manifest = port.folder / MANIFEST
+    asked = {model: Usage(**usage) for model, usage in state["asked"].items()}
+    for model, usage in port.asked.items():
+        asked[model] = asked.get(model, Usage()) + usage
     return replace(
         port,
         choice=Choice(*state["choice"]) if state["choice"] else None,
@@ -94,7 +102,18 @@ def load(name: str, root: Path, secrets: Mapping[str, Secret | None], **changes:
         graded=state["graded"],
         usage=Usage(**state["usage"]),
         estimated=Usage(**state["estimated"]),
-        asked={model: Usage(**usage) for model, usage in state["asked"].items()},
+        asked=asked,
         prompt_version=state["prompt_version"],
         manifest=read_manifest(port.folder) if manifest.is_file() else None,
     )
+
+
+def _planned(
+    job: PortJob, source: Source, state: Mapping[str, Any], path: Path
+) -> tuple[Plan, Asker | None]:
+    """The plan of a job; one that a model was asked about as it was made then."""
+    if job.plan_model is None or state["job"].get("plan_model") != job.plan_model:
+        return planned(job, source, silent)
+    plan: Plan = validated(Plan, state["plan"], path)
+    check_against(plan, [leaf.path for leaf in leaves_of(source.features)], str(path))
+    return with_options(plan, job), None

@@ -27,6 +27,7 @@ WORDS = frozenset(
     "dataset subsets all_subsets splits revision target_lang register style glossary limit "
     "keep_columns model module_model repo_id public push".split()
 )  # the fields of a job that arguments of tools can set
+_OPENED = frozenset({"output_dir", "plan_model"})  # what a port was opened with, it keeps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,8 @@ class Lent:
 
     `fields` are of `PortJob`: the keys, and the caller's options. `left` gives the USD that may yet
     be spent (None: any sum); `priced` raises if that cannot be kept with a model. `seen` is told of
-    a port before and after each step, `evaluated` of each evaluation.
+    a port before and after each step, `evaluated` of each evaluation, and `paid` of the USD that it
+    came to, whatever became of it (None: at an unknown price).
     """
 
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -44,6 +46,7 @@ class Lent:
     priced: Callable[[str], None] = lambda model: None
     seen: Callable[[Port], None] = lambda port: None
     evaluated: Callable[[Mapping[str, Any]], None] = lambda record: None
+    paid: Callable[[float | None], None] = lambda usd: None
 
     @property
     def root(self) -> Path:
@@ -83,7 +86,7 @@ class StepTool(Tool):  # type: ignore[misc]  # smolagents ships no types
             UserError: no such port is under way, it is not so far yet, or the step cannot be done.
         """
         lent = self.lent
-        callers = {k: v for k, v in lent.fields.items() if k not in WORDS and k != "output_dir"}
+        callers = {k: v for k, v in lent.fields.items() if k not in WORDS | _OPENED}
         port = opened(name, lent.root, lent.keys(), **{**callers, **changes})
         if self.stage in ("module", "push") and not port.splits:
             raise UserError(
@@ -103,7 +106,7 @@ class StepTool(Tool):  # type: ignore[misc]  # smolagents ships no types
         left = self.lent.left()
         if left is None:
             return port
-        spent = (port.cost_usd or 0.0) if self.stage == "module" else 0.0
+        spent = port.cost_usd or 0.0  # which the steps take from it
         return replace(port, job=replace(port.job, max_cost=max(0.0, left) + spent))
 
 
@@ -122,3 +125,11 @@ def opened(name: str, root: Path, keys: Mapping[str, Any], **changes: Any) -> Po
         for split, record in by_split.items()
     )
     return port if same else replace(port, manifest=None)
+
+
+def names(text: str | None) -> tuple[str, ...]:
+    """
+    >>> names("test, dev,"), names(None)
+    (('test', 'dev'), ())
+    """
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())

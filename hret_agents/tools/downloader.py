@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hret_agents.ask import models_asked
 from hret_agents.job import Listener, PortJob
 from hret_agents.steps import saved
-from hret_agents.steps.prepare import check_names, locked, placed, plan_of, prepare, writable
+from hret_agents.steps.prepare import (
+    check_names,
+    locked,
+    placed,
+    planned,
+    prepare,
+    with_cost,
+    writable,
+)
 from hret_agents.steps.state import Port
-from hret_agents.tools.base import StepTool
+from hret_agents.tools.base import StepTool, names
 from llm_eval.dataset.ports import DEFAULT_ROOT
 
 
@@ -75,8 +84,8 @@ class DatasetDownloader(StepTool):
                 same port is at work on it.
         """
         said = {
-            "subsets": _names(subset),
-            "splits": _names(split),
+            "subsets": names(subset),
+            "splits": names(split),
             "revision": revision,
             "target_lang": target_lang,
             "all_subsets": all_subsets,
@@ -106,13 +115,9 @@ class DatasetDownloader(StepTool):
 
         check_names(job)
         writable(job.output_dir)
-        source = open_source(job)
-        return placed(job, source, plan_of(job, source))
-
-
-def _names(text: str | None) -> tuple[str, ...]:
-    """
-    >>> _names("test, dev"), _names(None)
-    (('test', 'dev'), ())
-    """
-    return tuple(name.strip() for name in text.split(",")) if text else ()
+        source, left = open_source(job), self.lent.left()
+        asking = job if left is None else replace(job, max_cost=left)
+        plan, asker = planned(asking, source, listener)
+        port = placed(job, source, plan)
+        self.lent.seen(port)
+        return with_cost(port, asker)

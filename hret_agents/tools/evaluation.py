@@ -9,14 +9,17 @@ from typing import Any
 from smolagents import Tool
 
 from hret_agents.job import Stage
-from hret_agents.tools.base import Lent
+from hret_agents.tools.base import Lent, names
 from llm_eval.dataset.spec import MANIFEST
 from llm_eval.errors import UserError
 from llm_eval.evaluator import Evaluator
-from llm_eval.models import MODELS
+from llm_eval.models import MODELS, BaseModel, load_model
+from llm_eval.models.prices import cost
+from llm_eval.records import Usage
 
 STATE = ".port.json"
 SUBSETS = 20  # whose metrics are told apart
+_MUCH = Usage(1, 1_000_000, 1_000_000)
 
 
 class ModelEvaluator(Tool):  # type: ignore[misc]  # smolagents ships no types
@@ -75,19 +78,23 @@ class ModelEvaluator(Tool):  # type: ignore[misc]  # smolagents ships no types
         """
         if limit is not None and limit < 1:
             raise UserError(f"limit {limit} is less than 1", hint="leave it out for all samples")
-        params = self._params(model)
-        name = self._named(dataset)
+        backend = self._made(model)
+        name, subsets = self._named(dataset), names(subset)
         self.lent.listener(Stage("evaluate", f"{model} on {Path(name).name}"))
-        subsets = [s.strip() for s in subset.split(",")] if subset else None
-        result = Evaluator().run(
-            model.partition(":")[0],
-            name,
-            subset=subsets[0] if subsets and len(subsets) == 1 else subsets,
-            split=split,
-            evaluation_method=evaluation_method,
-            model_params=params,
-            limit=limit,
-        )
+        try:
+            result = Evaluator().run(
+                backend,
+                name,
+                subset=subsets[0] if len(subsets) == 1 else subsets or None,
+                split=split,
+                evaluation_method=evaluation_method,
+                limit=limit,
+            )
+        finally:  # replies are paid for, whatever became of the evaluation
+            usage = backend.usage
+            if usage.requests and not backend.in_process:
+                usd = backend.cost(usage)
+                self.lent.paid(cost(_priced(model), usage) if usd is None else usd)
         record = {
             "dataset": Path(name).name if "/" in name and Path(name).is_dir() else name,
             "model": model,
@@ -97,24 +104,28 @@ class ModelEvaluator(Tool):  # type: ignore[misc]  # smolagents ships no types
             "limit": limit,
             "metrics": result.metrics,
         }
-        self.lent.evaluated({**record, "usage": result.info["usage"]})
+        self.lent.evaluated(record)
         said = {k: v for k, v in record.items() if v is not None and k != "metrics"}
         return json.dumps(said | _short(result.metrics), ensure_ascii=False)
 
-    def _params(self, model: str) -> dict[str, Any]:
-        """The parameters of a backend; a `UserError` where it is none, or no money may go there."""
+    def _made(self, model: str) -> BaseModel:
+        """The backend; a `UserError` where there is none such, or no money may go there."""
         backend, _, rest = model.partition(":")
         MODELS.get(backend)
-        if backend != "openai":
-            return {"model_name": rest} if rest else {}
-        if not rest:
-            raise UserError("the model 'openai' has no name", hint="openai:NAME")
-        self.lent.priced(rest)
-        if self.lent.left() == 0:
+        params: dict[str, Any] = {"model_name": rest} if rest else {}
+        if backend == "openai":
+            if not rest:
+                raise UserError("the model 'openai' has no name", hint="openai:NAME")
+            named = ("api_base", "api_key", "concurrency", "max_retries")
+            fields = self.lent.fields
+            params |= {k: fields[k] for k in named if fields.get(k) is not None}
+        made = load_model(backend, **params)
+        usd = made.cost(_MUCH)
+        if not made.in_process and usd is None:
+            self.lent.priced(_priced(model))
+        if not made.in_process and usd != 0 and self.lent.left() == 0:
             raise UserError("no money is left, so --max-cost cannot be kept", hint="raise max_cost")
-        named = ("api_base", "api_key", "concurrency", "max_retries")
-        lent = {k: self.lent.fields[k] for k in named if self.lent.fields.get(k) is not None}
-        return {"model_name": rest, **lent}
+        return made
 
     def _named(self, dataset: str) -> str:
         """The folder of the port that is meant, or else the name as it is."""
@@ -131,6 +142,15 @@ class ModelEvaluator(Tool):  # type: ignore[misc]  # smolagents ships no types
         if name.endswith((STATE, ".py")) or path.is_absolute():
             raise UserError(f"{name!r} is no finished port", hint="call module_generator first")
         return name
+
+
+def _priced(model: str) -> str:
+    """A model's name in the list of prices.
+
+    >>> _priced("openai:gpt-4o"), _priced("litellm:openai/gpt-4o")
+    ('gpt-4o', 'litellm:openai/gpt-4o')
+    """
+    return model.removeprefix("openai:")
 
 
 def _short(metrics: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,10 @@ from llm_eval.sandbox import Jail, JailError, SandboxUnavailable, layers
 log = logging.getLogger(__name__)
 _SUBSETS = {"default": ["test"]}
 _ASSUMED = "Assumed, as no rows were given: the columns `question` and `answer`."
-_ROWS = "give some rows: [{'question': ..., 'answer': ...}, ...], or the same as JSON"
+_ROWS = (
+    "give some rows: [{'question': ..., 'answer': ...}, ...], or the same as JSON; of a DataFrame "
+    "df.to_dict('records')"
+)
 _IMPORT = """import sys
 from pathlib import Path
 from llm_eval.dataset.ports import class_in
@@ -219,7 +222,7 @@ def _rows(sample: Any) -> list[dict[str, Any]]:
         if len({len(values) for values in sample.values()}) == 1:
             columns = zip(*sample.values(), strict=True)
             sample = [dict(zip(sample, values, strict=True)) for values in columns]
-    if not sample:
+    if sample is None or (isinstance(sample, Sized) and not len(sample)):
         return []
     if not isinstance(sample, list) or not all(isinstance(r, dict) and r for r in sample):
         raise UserError("dataset_info['sample_data'] holds something else than rows", hint=_ROWS)

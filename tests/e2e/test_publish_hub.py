@@ -6,6 +6,7 @@ import hashlib
 import json
 import signal
 import time
+from pathlib import Path
 
 import yaml
 
@@ -180,3 +181,61 @@ def test_private_until_it_is_said_otherwise(pusher: Machine, hub: HubServer) -> 
     pushed(pusher)
     assert not hub.repo(REPO).private
     assert titles(hub) == [TITLE, "initial commit"]
+
+
+def test_a_card_that_was_edited_there_stays(pusher: Machine, hub: HubServer) -> None:
+    """And that is told; the port itself is pushed all the same. Once it is deleted there, the
+    next push brings a new one."""
+    pushed(pusher)
+    first = card_of(hub)
+    edited = first + "\n## Notes of ours\n"
+    hub.put(REPO, {"README.md": edited.encode(), "data/easy/old.parquet": b"old"}, message="Ours")
+    done = push(pusher)
+    assert done.returncode == 0 and "was edited there, so it stays" in done.stderr
+    assert card_of(hub) == edited and "data/easy/old.parquet" not in hub.files(REPO)
+    assert titles(hub) == [TITLE, "Ours", TITLE, "initial commit"]
+    pushed(pusher)
+    assert titles(hub) == [TITLE, "Ours", TITLE, "initial commit"]
+    done = pusher.run("-c", DELETED, REPO)
+    assert done.returncode == 0, done.stderr
+    pushed(pusher)
+    assert card_of(hub) == first
+
+
+DELETED = """
+import sys
+from huggingface_hub import HfApi
+HfApi().delete_file("README.md", sys.argv[1], repo_type="dataset")
+"""
+
+
+def filed(machine: Machine, folder: str, question: str, *more: str, status: int = 0) -> str:
+    """Port a file "test.jsonl" in `folder` that holds one question; what is told of it."""
+    known = {"Who was it?": "누구였나요?", "What was it?": "무엇이었나요?", "Is it?": "그런가요?"}
+    texts = [{"source": source, "target": target} for source, target in known.items()]
+    for path, lines in ((f"{folder}/test.jsonl", [{"question": question}]), ("k.jsonl", texts)):
+        (machine.work / path).parent.mkdir(exist_ok=True)
+        (machine.work / path).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = machine.main("--dataset", f"{folder}/test.jsonl", "--model", "memory:k.jsonl",
+                        "--output-dir", f"{folder}/out", "--accept-license", *more)  # fmt: skip
+    assert done.returncode == status, done.stderr
+    return done.stderr
+
+
+def test_a_file_of_the_same_name_spares_the_others_repo(tmp_path: Path, hub: HubServer) -> None:
+    """A repo holds a port of one file here: that one, edited, is pushed again; another of its name
+    only where somebody names the repo."""
+    machine, repo = Machine(tmp_path / "first", hub), "tester/test-ko"
+    filed(machine, "a", "Who was it?", "--push")
+    first = hub.commits(repo)[0].oid
+    told = filed(machine, "b", "What was it?", "--push", status=2)
+    assert "another test.jsonl" in told and f"--repo-id {repo}" in told
+    filed(machine, "b", "What was it?")
+    told = machine.run("-m", "hret", "push", "b/out/test_ko", "--accept-license").stderr
+    assert "another test.jsonl" in told and hub.commits(repo)[0].oid == first
+    filed(machine, "a", "Is it?", "--push")
+    assert titles(hub, repo) == [TITLE, TITLE, "initial commit"]
+    filed(machine, "b", "What was it?", "--push", "--repo-id", repo)
+    assert titles(hub, repo) == [TITLE, TITLE, TITLE, "initial commit"]
+    assert "another test.jsonl" in filed(machine, "a", "Who was it?", "--push", status=2)
+    filed(machine, "b", "Who was it?", "--push")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from smolagents import Tool
+from smolagents.models import ChatMessage, MessageRole
 
 from hret_agents.agent import DatasetTranslationAgent
+from hret_agents.agent_model import agent_model
 from hret_agents.tools import DatasetDownloader, DatasetTranslator, ModuleGenerator
 from llm_eval.errors import UserError
+from llm_eval.secret import Secret
 from tests.fakes.chat import ChatServer
 from tests.unit.hret_agents.test_tools import KEY, MODEL, ROWS, holders, ready
+from tests.unit.llm_eval.servers import GOOD, Answer, raw_server
 
 __all__ = ["ready"]
 
@@ -94,6 +99,13 @@ def test_a_tool_without_a_place_is_refused_by_the_chain(chat: ChatServer) -> Non
         agent_of(Note()).process_dataset("quiz.jsonl")
     assert "stage" in told.value.hint
     assert chat.requests == []
+
+
+def test_a_comma_too_many_names_nothing() -> None:
+    """Empty names are dropped, as on the command line."""
+    result = agent_of().process_dataset("quiz.jsonl", subset="default,", split=" test , ")
+    assert result.slug == "quiz__default_ko"
+    assert [p.name[:5] for p in Path(result.data_path, "default").iterdir()] == ["test-"]
 
 
 def test_an_unknown_option_is_refused() -> None:
@@ -182,3 +194,13 @@ def test_replacing_the_module_step() -> None:
     result = agent_of(Stamped()).process_dataset("quiz.jsonl")
     assert Path(result.path, "stamp").read_text() == "mine"
     assert result.module_way == "template"
+
+
+def test_the_agents_model_sends_the_query_of_the_address() -> None:
+    """As every other request does: a gateway may choose the deployment by it."""
+    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    with raw_server() as raw:
+        raw.answers = [Answer(200, json.dumps(GOOD | {"usage": usage}))]
+        model = agent_model("m", api_base=f"{raw.url}?dep=b", api_key=Secret(KEY))
+        model.generate([ChatMessage(MessageRole.USER, "hello")])
+        assert [path for path, _ in raw.seen] == ["/v1/chat/completions?dep=b"]

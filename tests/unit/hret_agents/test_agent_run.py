@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from smolagents import OpenAIModel, Tool
+from smolagents.models import (
+    ChatMessage,
+    ChatMessageToolCall,
+    ChatMessageToolCallFunction,
+    MessageRole,
+    Model,
+)
 
 from hret_agents.agent import DatasetTranslationAgent
 from hret_agents.job import Stage
 from hret_agents.tools import DatasetTranslator
 from llm_eval.errors import AuthError, UserError
+from llm_eval.models import MODELS, BaseModel
+from llm_eval.records import Prediction, Prompt, Usage
 from tests.fakes.agent_script import LAST, AgentServer, answered, ported
+from tests.fakes.chat_protocol import Ask
+from tests.fakes.faults import Fault
 
 KEY = "sk-NOBODY-MAY-READ-ME"
 ROWS = [{"question": f"What comes after {i}?", "choices": ["one", "two"], "answer": i % 2}
@@ -148,6 +159,172 @@ def test_all_that_is_paid_is_counted(server: AgentServer) -> None:
     assert all(body.get("max_tokens") for body in server.asked)
 
 
+@pytest.fixture
+def asked_about(work: Path) -> None:
+    """A column whose role a model may be asked about."""
+    rows = [{**row, "memo": f"asked of {i} people in all"} for i, row in enumerate(ROWS)]
+    write(work / "quiz.jsonl", rows)
+
+
+def of_model(server: AgentServer, name: str) -> list[dict[str, Any]]:
+    """The requests to one of the server's models."""
+    bodies = (r.body for r in server.requests if isinstance(r.body, dict))
+    return [body for body in bodies if body.get("model") == name]
+
+
+@pytest.mark.usefixtures("asked_about")
+def test_asking_about_the_plan_is_counted_once(server: AgentServer) -> None:
+    """What a plan model costs is the run's, and what the steps after it may spend is what is left;
+    no later step asks it again."""
+    prices(fake_agent=1, fake_translator=1, fake_planner=200)
+    server.plays(*PORT, answered("Done."))
+    agent = agent_of(server, plan_model="fake-planner")
+    result = agent.run("Port quiz.jsonl.", model=AGENT, max_cost=2.5)
+    port = result.ports["quiz_ko"]
+    (asked,) = of_model(server, "fake-planner")
+    assert asked["max_tokens"] and port.module_path
+    planner = port.asked["fake-planner"]
+    assert planner["requests"] == 1 and planner["prompt_tokens"] > 0
+    both = [result.usage, port.usage]
+    ones = sum(u["prompt_tokens"] + u["completion_tokens"] for u in both)
+    usd = (ones + 199 * (planner["prompt_tokens"] + planner["completion_tokens"])) / 1e6
+    assert result.cost_usd == pytest.approx(usd, abs=3e-6)
+
+
+@pytest.mark.usefixtures("asked_about")
+def test_a_plan_model_that_might_cost_too_much_is_not_asked(server: AgentServer) -> None:
+    """Its question is reserved at its worst, as every other."""
+    prices(fake_agent=1, fake_translator=1, fake_planner=100_000)
+    server.plays(*PORT)
+    agent = agent_of(server, plan_model="fake-planner")
+    with pytest.raises(UserError, match="--max-cost"):
+        agent.run("Port quiz.jsonl.", model=AGENT, max_cost=0.5)
+    assert agent.last is not None and agent.last.stopped == "cost"
+    assert of_model(server, "fake-planner") == []
+
+
+class Revoking(AgentServer):
+    """Takes no key any more once a model "fake-eval" has answered three times."""
+
+    answers: list[dict[str, Any]]
+
+    def _chat(self, ask: Ask, fault: Fault | None) -> dict[str, Any]:
+        reply = super()._chat(ask, fault)
+        if ask.body["model"] == "fake-eval":
+            self.answers = [*getattr(self, "answers", []), reply]
+            if len(self.answers) == 3:
+                self.key = "another"
+        return reply
+
+
+def test_an_evaluation_that_breaks_off_is_paid_for(work: Path) -> None:
+    """The replies that came before the error are counted."""
+    prices(fake_agent=1, fake_translator=1, fake_eval=1000)
+    evaluate = ("model_evaluator", {"dataset": "quiz_ko", "model": "openai:fake-eval"})
+    with Revoking(key=KEY) as server:
+        server.plays(*PORT, evaluate)
+        agent = agent_of(server, concurrency=1)
+        with pytest.raises(AuthError):
+            agent.run("Port quiz.jsonl.", model=AGENT, max_cost=5)
+    result = agent.last
+    assert result is not None and result.evaluations == []
+    both = [result.usage, result.ports["quiz_ko"].usage]
+    ones = sum(u["prompt_tokens"] + u["completion_tokens"] for u in both)
+    evaluated = sum(reply["usage"]["total_tokens"] for reply in server.answers)
+    assert result.cost_usd == pytest.approx((ones + 1000 * evaluated) / 1e6, abs=3e-6)
+
+
+class Paid(BaseModel):
+    """A user's backend that says what it uses, and no price."""
+
+    name = "paid"
+    used = Usage()
+
+    @property
+    def usage(self) -> Usage:
+        """A thousand tokens a reply."""
+        return self.used
+
+    async def generate(self, prompts: Sequence[Prompt]) -> list[Prediction]:
+        """A."""
+        self.used += Usage(len(prompts), 1000 * len(prompts), 0)
+        return [Prediction(sample_id=p.sample_id, text="A") for p in prompts]
+
+
+@pytest.fixture
+def backend() -> Iterator[None]:
+    """The user's backend, registered."""
+    MODELS.add("paid")(Paid)
+    yield
+    MODELS.forget(Paid)
+
+
+@pytest.mark.usefixtures("backend")
+def test_an_evaluation_by_any_backend_is_paid_for(server: AgentServer) -> None:
+    """Under a limit its price must be known; without one, its cost is told as unknown."""
+    prices(fake_agent=1, fake_translator=1)
+    evaluate = ("model_evaluator", {"dataset": "quiz_ko", "model": "paid"})
+    server.plays(*PORT, evaluate)
+    with pytest.raises(UserError, match="price of 'paid'"):
+        agent_of(server).run("Port quiz.jsonl.", model=AGENT, max_cost=5)
+    server.plays(evaluate, answered("Done."))
+    result = agent_of(server).run("Evaluate.", model=AGENT)
+    assert result.evaluations[0]["metrics"]["n"] == len(ROWS) and result.cost_usd is None
+    prices(fake_agent=0, fake_translator=0, paid=1000)
+    server.plays(evaluate, answered("Done."))
+    assert agent_of(server).run("Evaluate.", model=AGENT, max_cost=5).cost_usd == len(ROWS)
+
+
+class Silent(Model):  # type: ignore[misc]  # smolagents ships no types
+    """A model that tells no usage, and calls a tool for ever."""
+
+    def generate(self, messages: list[Any], **more: Any) -> ChatMessage:
+        """A call."""
+        function = ChatMessageToolCallFunction(name="count_files", arguments={"path": "."})
+        call = ChatMessageToolCall(id="1", type="function", function=function)
+        return ChatMessage(role=MessageRole.ASSISTANT, content=None, tool_calls=[call])
+
+
+def test_a_model_that_tells_no_usage(work: Path) -> None:
+    """A limit counts its calls at their worst; no result tells that as what they were."""
+    agent = DatasetTranslationAgent(openai_api_key=KEY)
+    agent.add_tool(Count())
+    result = agent.run("Count.", model=Silent(model_id="gpt-4o"), max_cost=0.25)
+    assert result.stopped == "cost" and 0 < result.usage["requests"] < 20
+    assert result.usage["prompt_tokens"] == result.usage["completion_tokens"] == 0
+    assert (result.agent_cost_usd, result.cost_usd) == (None, None)
+    result = agent.run("Count.", model=Silent(model_id="gpt-4o"), max_steps=2)
+    assert (result.usage["requests"], result.cost_usd) == (2, None)
+
+
+@pytest.mark.parametrize("key", ["test", "quiz_hard"])
+def test_a_key_that_stands_in_a_name_breaks_nothing(key: str, work: Path) -> None:
+    """A local server's stand-in for a key is a word like any other; names stay whole."""
+    write(work / "quiz_hard_test.jsonl", ROWS)
+    with AgentServer(key=key) as server:
+        server.plays(*ported("quiz_hard_test.jsonl"), answered("Done."))
+        agent = DatasetTranslationAgent(openai_api_key=key, api_base=server.url)
+        result = agent.run("Port it.", model=AGENT)
+        assert [s.done for s in result.steps] == [True] * 3
+        assert result.ports["quiz_hard_test_ko"].module_path
+
+
+def test_what_a_users_tool_says_holds_no_key(server: AgentServer) -> None:
+    """A key that a tool gives back, or raises, is blacked out before the model is told."""
+    agent, count = agent_of(server), Count(answer=KEY)
+    agent.add_tool(count)
+    server.plays(("count_files", {"path": "."}), ("count_files", {"path": "."}), answered("1"))
+
+    def broken(last: str) -> Any:
+        count.error = RuntimeError(f"{KEY} is no good")
+        return "count_files", {"path": "."}
+
+    server.turns[1] = broken
+    result = agent.run("How many files?", model=AGENT)
+    assert server.results == ["***", "Error: RuntimeError: *** is no good"]
+    assert KEY not in str(result.to_dict())
+
+
 def test_a_model_without_a_price_is_told_before_it_is_paid_for(server: AgentServer) -> None:
     """With a limit of money, a module's model that has no price ends the run when it is named."""
     prices(fake_agent=1, fake_translator=1)
@@ -263,9 +440,9 @@ class Count(Tool):  # type: ignore[misc]  # smolagents ships no types
     inputs = {"path": {"type": "string", "description": "A folder."}}
     output_type = "string"
 
-    def __init__(self, stage: str = "", error: Exception | None = None) -> None:
+    def __init__(self, stage: str = "", error: Exception | None = None, answer: str = "") -> None:
         super().__init__()
-        self.stage, self.error = stage, error
+        self.stage, self.error, self.answer = stage, error, answer
         self.seen: list[str] = []
 
     def forward(self, path: str) -> str:
@@ -273,7 +450,7 @@ class Count(Tool):  # type: ignore[misc]  # smolagents ships no types
         self.seen.append(path)
         if self.error:
             raise self.error
-        return f"{len(list(Path(path).glob('*')))} files"
+        return self.answer or f"{len(list(Path(path).glob('*')))} files"
 
 
 @pytest.mark.parametrize("stage", ["download", "translate", "module", "push"])

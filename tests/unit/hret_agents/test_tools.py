@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pandas import DataFrame
 from smolagents import Tool, ToolCallingAgent
 from smolagents.models import (
     ChatMessage,
@@ -329,5 +330,8 @@ def test_generate_module_takes_rows_in_any_shape(monkeypatch: pytest.MonkeyPatch
     for nothing in none:
         code = generator.generate_module({"name": "x", "sample_data": nothing})
         assert "Assumed, as no rows were given" in code
-    with pytest.raises(UserError, match="sample_data"):
-        generator.generate_module({"name": "x", "sample_data": [1]})
+    assert "Assumed" in generator.generate_module({"name": "x", "sample_data": DataFrame()})
+    for wrong in ([1], DataFrame(ROWS)):
+        with pytest.raises(UserError, match="sample_data") as told:
+            generator.generate_module({"name": "x", "sample_data": wrong})
+        assert "df.to_dict('records')" in told.value.hint

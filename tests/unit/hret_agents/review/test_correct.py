@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from hret_agents.review.shards import layout
 from hret_agents.translate import write
 from hret_agents.translate.memory import NONE_LOCKED, Memory
 from llm_eval import settings
+from llm_eval.errors import UserError
 from tests.unit.hret_agents.review.ported import finished, ported, written
 
 Line = dict[str, str]
@@ -73,6 +76,28 @@ def test_a_correction_is_locked_and_found_everywhere(work: Path) -> None:
     assert [row["선택지"][1] for row in rows_of(result)] == ["해당 없음"] * 3
     now = bytes_of(result)
     assert bytes_of(ported(FRUIT, KNOWN)) == now
+
+
+def test_a_csv_that_a_spreadsheet_has_saved_holds_no_corrections(work: Path) -> None:
+    """Dates among sources and translations come back as they were: Korean Excel would write them
+    in another way, and what nobody corrected is not locked."""
+    rows = [{"question": "When is it?", "choices": ["March 5", "May 5"], "answer": 0}]
+    result = ported(rows, {"When is it?": "언제인가요?", "March 5": "3월 5일", "May 5": "5월 5일"})
+    export(finished(result), Path("a.csv"))
+    with Path("a.csv").open(encoding="utf-8-sig", newline="") as file:
+        table = [[excel(cell) for cell in line] for line in csv.reader(file)]
+    with Path("b.csv").open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file).writerows(table)
+    with pytest.raises(UserError, match=r"no line of b\.csv is corrected"):
+        import_file(port_named(result.slug), Path("b.csv"))
+
+
+def excel(text: str) -> str:
+    """What Korean Excel makes of a cell of a .csv file that it opens and saves."""
+    days = re.fullmatch(r"(\d+)월 (\d+)일", text)
+    if days:
+        return f"{int(days[1]):02d}월 {int(days[2]):02d}일"
+    return {"March 5": "05-Mar", "May 5": "05-May"}.get(text, text)
 
 
 def test_only_some_of_a_failed_row_leaves_it_failed(work: Path) -> None:

@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -42,8 +43,14 @@ TEXTS = [
     "12345678901234567890",
     "5월 3일",
     "TRUE",
+    "'false",
     "#N/A",
     "1e5",
+    "'0.50",
+    "''5월 3일",
+    "'90s",
+    "'42",
+    "42",
 ]
 
 
@@ -70,6 +77,24 @@ def test_a_spreadsheet_takes_no_cell_for_a_formula(work: Path) -> None:
         assert {cell.data_type for cell in row} == {"s"}
 
 
+READ = (
+    "5월 5일|2024년 3월 5일|２０２４年３月５日|March 5|5-Mar|Mar 2024|Monday, July 1, 2024|1/2|1-2"
+    "|2024.3.5|10:30|10:30 PM|오전 10시 30분|1,000|0.50|007|1e5|50%|₩1,000|$5|(5)|1 1/2| 5 |１２"
+    "|12345678901234567890|true|FALSE"
+).split("|")
+
+
+def test_a_spreadsheet_takes_no_text_for_a_number_or_a_date(work: Path) -> None:
+    """In .csv an apostrophe stands before each, as it would be saved as another text; a spreadsheet
+    that does not know it so gives back what was written. Plain numbers and words go without."""
+    plain = ["42", "5 apples", "5일간", "1번", "May", "서울", "default/test/0", "참"]
+    write_table(work / "a.csv", COLUMNS, [("r", t) for t in (*READ, *plain)])
+    with (work / "a.csv").open(encoding="utf-8-sig", newline="") as file:
+        cells = [text for _, text in csv.reader(file)][1:]
+    assert cells == [*(f"'{t}" for t in READ), *plain]
+    assert [line["text"] for _, line in read_table(work / "a.csv", COLUMNS)] == [*READ, *plain]
+
+
 @pytest.mark.parametrize("sign", [",", ";", "\t"])
 def test_other_separators_and_columns_are_read(sign: str, work: Path) -> None:
     """Spreadsheets save .csv with other signs between cells; columns may be added and moved."""
@@ -81,12 +106,14 @@ def test_other_separators_and_columns_are_read(sign: str, work: Path) -> None:
     assert [(line["id"], line["text"]) for line in lines] == [("1", "하나\n둘"), ("2", "셋")]
 
 
-def _workbook(value: object) -> Callable[[Path], None]:
+def _workbook(value: object, shown: str = "General", kind: str = "") -> Callable[[Path], None]:
     def make(path: Path) -> None:
         book = Workbook()
         assert book.active is not None
-        book.active.append(COLUMNS)
-        book.active.append(["r", value])
+        book.active.append([*COLUMNS, "seen"])
+        book.active.append(["r", value, date(2024, 3, 5)])
+        cell = book.active.cell(2, 2)
+        cell.number_format, cell.data_type = shown, kind or cell.data_type
         book.save(path)
 
     return make
@@ -102,8 +129,18 @@ def _bytes(content: bytes) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("name", "make", "said"),
     [
-        ("a.xlsx", _workbook("=1+1"), "a.xlsx, line 2: a cell holds a formula"),
-        ("a.xlsx", _workbook(True), "a.xlsx, line 2: a cell holds no text"),
+        ("a.xlsx", _workbook("=1+1"), "a.xlsx, line 2: the cell B2 holds a formula"),
+        ("a.xlsx", _workbook(True), "line 2: the cell B2 holds no text"),
+        ("a.xlsx", _workbook(date(2024, 3, 5), "yyyy-mm-dd"), "the cell B2 holds no text"),
+        ("a.xlsx", _workbook("#N/A", kind="e"), "the cell B2 holds the error #N/A"),
+        ("a.xlsx", _workbook("#NAME?", kind="e"), "the cell B2 holds the error #NAME?"),
+        ("a.xlsx", _workbook(0.1, "0%"), "the cell B2 holds the number 0.1, which is shown in"),
+        ("a.xlsx", _workbook(1234.5, "₩#,##0"), "the number 1234.5, which is shown in another way"),
+        ("a.xlsx", _workbook(7, "000"), "another way (000)"),
+        ("a.xlsx", _workbook(5, '0"월"'), "the number 5"),
+        ("a.xlsx", _workbook(3.7, "0"), "the number 3.7"),
+        ("a.xlsx", _workbook(12345678901234567), "the number 1.23456789012346e+16"),
+        ("a.xlsx", _workbook(1e-7), "the number 1e-07"),
         ("a.xlsx", _bytes(b""), "no .xlsx file"),
         ("a.xlsx", _bytes(b"id,text"), "no .xlsx file"),
         ("a.csv", _bytes(b"\xff\xfe"), "not in UTF-8"),
@@ -130,10 +167,21 @@ def test_what_is_no_table_is_a_sentence(
     assert said in str(caught.value)
 
 
-def test_a_number_is_read_as_it_stands(work: Path) -> None:
-    """Somebody types 42 into a cell that was formatted anew."""
-    _workbook(42)(work / "a.xlsx")
-    assert [line["text"] for _, line in read_table(work / "a.xlsx", COLUMNS)] == ["42"]
+@pytest.mark.parametrize(
+    ("value", "shown", "read"),
+    [
+        (42, "General", "42"),
+        (-3, "0", "-3"),
+        (0.1 + 0.2, "General", "0.3"),
+        (123456789012345, "@", "123456789012345"),
+        ("첫 줄_x000D_\n둘째 줄", "General", "첫 줄\n둘째 줄"),
+        ("_x005F_x0041_", "@", "_x0041_"),
+    ],
+)
+def test_a_cell_is_read_as_it_is_shown(value: object, shown: str, read: str, work: Path) -> None:
+    """Somebody types into a cell that was formatted anew; a column of theirs may hold anything."""
+    _workbook(value, shown)(work / "a.xlsx")
+    assert [line for _, line in read_table(work / "a.xlsx", COLUMNS)] == [{"id": "r", "text": read}]
 
 
 def test_what_a_sheet_cannot_hold_is_said(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
