@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
-from llm_eval.errors import HretError, RunError
+from llm_eval.errors import HretError, RunError, UserError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +103,38 @@ class Sample:
     def id(self) -> str:
         """Unique in its dataset, stable between runs."""
         return f"{self.subset}/{self.index}" if self.subset else str(self.index)
+
+
+def text_of(value: Any) -> str | None:
+    """A cell of a table as text; None where nothing stands in it (None, NaN, pandas' NA).
+
+    >>> text_of(3), text_of(float("nan"))
+    ('3', None)
+    """
+    return None if _missing(value) else str(value)
+
+
+def options_of(value: Any, whose: str) -> tuple[str, ...]:
+    """A cell with options as texts, without the empty places that a table has behind the last.
+
+    >>> options_of(["A", 2, None], "row 0")
+    ('A', '2')
+
+    Raises:
+        UserError: one before the last is missing; `whose` options they are is in the sentence.
+    """
+    texts = [] if _missing(value) else [text_of(option) for option in value]
+    while texts and texts[-1] is None:
+        texts.pop()
+    if None in texts:
+        raise UserError(f"{whose} has nothing as option {texts.index(None) + 1} of {len(texts)}")
+    return tuple(text for text in texts if text is not None)
+
+
+def _missing(value: Any) -> bool:
+    if isinstance(value, Real):
+        return bool(value != value)
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

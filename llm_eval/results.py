@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -107,7 +108,13 @@ def _evaluation(score: Score) -> dict[str, Any]:
 
 
 def _besides(of: Reply | Row) -> dict[str, Any]:
-    told = {"error": of.error, "reward": of.reward, "reward_error": of.reward_error}
+    end = of.prediction.finish_reason
+    told = {
+        "finish_reason": end if end != "stop" else None,
+        "error": of.error,
+        "reward": of.reward,
+        "reward_error": of.reward_error,
+    }
     return {name: value for name, value in told.items() if value is not None}
 
 
@@ -186,25 +193,59 @@ class EvaluationResult:
         )
 
     def save_json(self, path: str | Path) -> Path:
-        """Write everything to `path`, a sample at a time; the folder is made if it is missing."""
+        """Write everything to `path`, a sample at a time; the folder is made if it is missing.
+
+        A file that is there is replaced once the new one is whole.
+
+        Raises:
+            OSError: it cannot be written.
+        """
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("w", encoding="utf-8") as out:
-            out.write(f'{{\n  "metrics": {_indented(self.metrics)},\n  "samples": [')
-            comma = ""
-            for sample in self.samples:
-                out.write(f"{comma}\n    {_indented(sample, '    ')}")
-                comma = ","
-            end = "\n  " if comma else ""
-            out.write(f'{end}],\n  "info": {_indented(self.info)}\n}}\n')
+        new = beside(target)
+        try:
+            with new.open("w", encoding="utf-8") as out:
+                out.writelines(self._json())
+            if new != target:
+                new.replace(target.resolve())
+        except BaseException:
+            if new != target:
+                new.unlink(missing_ok=True)
+            raise
         return target
+
+    def _json(self) -> Iterator[str]:
+        yield f'{{\n  "metrics": {_indented(self.metrics)},\n  "samples": ['
+        comma = ""
+        for sample in self.samples:
+            yield f"{comma}\n    {_indented(sample, '    ')}"
+            comma = ","
+        end = "\n  " if comma else ""
+        yield f'{end}],\n  "info": {_indented(self.info)}\n}}\n'
 
     def __repr__(self) -> str:
         shown = {k: round(v, 4) if isinstance(v, float) else v for k, v in self.metrics.items()}
         return f"EvaluationResult({self.info.get('model')} on {self.info.get('dataset')}: {shown})"
 
 
+def beside(target: Path) -> Path:
+    """Where a file is written before it takes the place of `target`; a device is written itself."""
+    if target.exists() and not target.is_file():
+        return target
+    target = target.resolve()
+    return target.with_name(f"{target.name}.{os.getpid()}.new")
+
+
+def json_text(value: Any) -> str:
+    """Indented JSON that UTF-8 can hold: a reply may have half of a surrogate pair."""
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, indent=2, default=str)
+    return text
+
+
 def _indented(value: Any, by: str = "  ") -> str:
     """JSON that stands `by` deep."""
-    text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
-    return text.replace("\n", f"\n{by}")
+    return json_text(value).replace("\n", f"\n{by}")

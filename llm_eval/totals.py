@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ More = Callable[[Sequence[Score]], dict[str, float]]
 _NOT_YET, _SCORED, _UNSCORED, _FAILED = range(4)
 _NO_SCORE, _NOT_TOLD, _UNREADABLE, _ANSWERED = range(4)
 _NONE = -1
+TRUNCATED = ("length", "context_length")  # reasons to end of a reply that was cut
 
 
 class Totals:
@@ -30,6 +32,7 @@ class Totals:
         self._state, self._answer = bytearray(size), bytearray(size)
         self._values = array("d", bytes(8 * size))
         self._lost = array("i", [_NONE]) * size  # replies lost; _NONE where one was asked for
+        self._truncated = array("i", bytes(4 * size))  # replies cut at a length limit
         self._subset = array("i", [_NONE]) * size
         self._subsets: dict[str, int] = {}
         self._measures: dict[str, array[float]] = {}
@@ -49,6 +52,8 @@ class Totals:
         self._answer[place] = told if score else _NO_SCORE
         if row.replies:
             self._lost[place] = sum(r.error is not None for r in row.replies)
+        ends = [r.prediction.finish_reason for r in row.replies or (row,)]
+        self._truncated[place] = sum(end in TRUNCATED for end in ends)
         if subset := row.sample.subset:
             self._subset[place] = self._subsets.setdefault(subset, len(self._subsets))
         if self._more and self._state[place] == _SCORED:
@@ -70,8 +75,9 @@ class Totals:
         `failed`. `accuracy_stderr` is the sample standard deviation over sqrt(n). `answer_rate` and
         `accuracy_answered` look at readable answers alone; None where the method does not tell
         them. Of each further measure the mean and its standard error are told. `failed_replies`
-        counts replies that failed while enough others came to score their sample. `reward` is the
-        mean over the `reward_n` samples that a reward model judged.
+        counts replies that failed while enough others came to score their sample, `truncated`
+        those that a length limit cut, if any. `reward` is the mean over the `reward_n` samples that
+        a reward model judged.
         """
         scored = array("q", (i for i in range(self._size) if self._state[i] == _SCORED))
         values = self._at(self._values, scored)
@@ -90,6 +96,8 @@ class Totals:
         if any(lost != _NONE for lost in self._lost):
             pairs = zip(self._lost, self._state, strict=True)
             metrics["failed_replies"] = sum(n for n, s in pairs if n > 0 and s != _FAILED)
+        if truncated := sum(self._truncated):
+            metrics["truncated"] = truncated
         if self._rewards is not None:
             rewards = array("d", (r for r in self._rewards if not math.isnan(r)))
             metrics |= {"reward": mean(rewards), "reward_stderr": stderr(rewards)}
@@ -101,9 +109,13 @@ class Totals:
     def _by_subset(self, scored: Sequence[int]) -> dict[str, Any]:
         """In the order of the samples, whichever came first."""
         places: dict[int, array[int]] = {}
-        for number in self._subset:
-            if number != _NONE and number not in places:
+        failed: Counter[int] = Counter()
+        for number, state in zip(self._subset, self._state, strict=True):
+            if number == _NONE:
+                continue
+            if number not in places:
                 places[number] = array("q")
+            failed[number] += state == _FAILED
         for place in scored:
             if self._subset[place] != _NONE:
                 places[self._subset[place]].append(place)
@@ -113,7 +125,9 @@ class Totals:
             values = self._at(self._values, own)
             found[names[number]] = {
                 "accuracy": mean(values),
+                "accuracy_stderr": stderr(values),
                 "n": len(values),
+                "failed": failed[number],
                 **self._measured(own),
             }
         return found

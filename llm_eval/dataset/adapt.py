@@ -9,7 +9,7 @@ from typing import Any, overload
 
 from llm_eval.dataset.base import BaseDataset, overrides
 from llm_eval.errors import HretError, UserError
-from llm_eval.records import Sample
+from llm_eval.records import Sample, options_of, text_of
 
 _OWN = ("input", "reference", "options", "_subset_name", "metadata")
 _PICTURES = ("images", "image")
@@ -18,9 +18,15 @@ _PICTURES = ("images", "image")
 class Samples(Sequence[Sample]):
     """The samples of a dataset, or some of them; each is made from its row as it is asked for."""
 
-    def __init__(self, name: str, row: Callable[[int], Any], places: Sequence[int]) -> None:
+    def __init__(
+        self,
+        name: str,
+        row: Callable[[int], Any],
+        places: Sequence[int],
+        whole: Samples | None = None,
+    ) -> None:
         """`name` is the dataset's, for sentences; `row` gives the row at a place of `places`."""
-        self._name, self._row, self._places = name, row, places
+        self._name, self._row, self._places, self._whole = name, row, places, whole
 
     def __len__(self) -> int:
         return len(self._places)
@@ -31,7 +37,7 @@ class Samples(Sequence[Sample]):
     def __getitem__(self, place: slice) -> Samples: ...
     def __getitem__(self, place: int | slice) -> Sample | Samples:
         if isinstance(place, slice):
-            return Samples(self._name, self._row, self._places[place])
+            return Samples(self._name, self._row, self._places[place], self.whole)
         index = self._places[place]
         return _sample(self._name, index, self._row(index))
 
@@ -45,9 +51,15 @@ class Samples(Sequence[Sample]):
 
     __hash__ = None  # type: ignore[assignment]  # rows are dicts, which change
 
+    @property
+    def whole(self) -> Samples:
+        """All samples of the dataset, of which these were chosen."""
+        return self if self._whole is None else self._whole
+
     def chosen(self, places: Sequence[int]) -> Samples:
         """Those at some places of these."""
-        return Samples(self._name, self._row, array("q", (self._places[p] for p in places)))
+        own = array("q", (self._places[p] for p in places))
+        return Samples(self._name, self._row, own, self.whole)
 
 
 def samples_of(dataset: BaseDataset) -> Samples:
@@ -88,7 +100,6 @@ def _checked(name: str, index: int, row: Any) -> None:
 
 def _sample(name: str, index: int, row: Any) -> Sample:
     _checked(name, index, row)
-    reference, options = row.get("reference"), row.get("options")
     metadata = row.get("metadata")
     images = _images(row) if "images" in row or "image" in row else ()
     own = (*_OWN, *_PICTURES) if images else _OWN
@@ -96,8 +107,8 @@ def _sample(name: str, index: int, row: Any) -> Sample:
     return Sample(
         index=index,
         input=row["input"],
-        reference=None if reference is None else str(reference),
-        options=() if options is None else tuple(map(str, options)),
+        reference=text_of(row.get("reference")),
+        options=options_of(row.get("options"), f"{name}.load(): row {index}"),
         subset=row.get("_subset_name"),
         images=images,
         metadata={**(metadata if isinstance(metadata, dict) else {}), **extra},

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from llm_eval.errors import UserError
-from llm_eval.records import Failure, Prediction, Prompt
+from llm_eval.records import Failure, Prediction, Prompt, options_of, text_of
 
 PARAMS = ("max_tokens", "temperature", "top_p", "top_k", "seed", "stop", "logprobs")
 HOW = ("batch_size", "show_progress", "max_retries", "cot")  # how it is done here is ours to choose
@@ -59,15 +59,21 @@ def params_of(until: str | Sequence[str] | None, given: Mapping[str, Any]) -> di
 def prompt_of(
     index: int, item: Mapping[str, Any], params: Mapping[str, Any] | None = None
 ) -> Prompt:
-    """The prompt in a dict: `input` is a text, or a conversation as a list of messages."""
-    given, options, reference = item["input"], item.get("options"), item.get("reference")
+    """The prompt in a dict: `input` is a text, or a conversation as a list of messages.
+
+    `images` are several, or one.
+
+    Raises:
+        UserError: an option is missing.
+    """
+    given, images = item["input"], item.get("images") or ()
     chat = isinstance(given, list | tuple)
     return Prompt(
         sample_id=str(index),
         text="" if chat else str(given),
         messages=tuple(given) if chat else (),
-        options=() if options is None else tuple(map(str, options)),
-        reference=None if reference is None else str(reference),
-        images=tuple(item.get("images") or ()),
+        options=options_of(item.get("options"), f"input {index}"),
+        reference=text_of(item.get("reference")),
+        images=tuple(images) if isinstance(images, list | tuple) else (images,),
         params=dict(params or {}),
     )

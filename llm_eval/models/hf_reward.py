@@ -24,7 +24,7 @@ class HuggingFaceReward(BaseRewardModel):
     Args:
         model_name_or_path: what to load (`model_name` is taken too).
         label: the class whose log-probability is the reward, by name or number, where the model has
-            several; with one value, that is the reward.
+            several; with one value, or of a model for regression, the value is the reward.
         tokenizer, dtype, device, device_map, revision, trust_remote_code, batch_size, max_length,
         apply_chat_template, chat_template_kwargs, system_message, model_kwargs: as of the backend
             `huggingface`.

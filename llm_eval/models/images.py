@@ -13,7 +13,7 @@ import base64
 import binascii
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -51,16 +51,13 @@ def data_url(image: Any) -> str:
     return f"data:{mime};base64,{base64.b64encode(data).decode()}"
 
 
-def chat_parts(text: str, images: Sequence[Any]) -> list[dict[str, Any]]:
-    """The content of a chat message in OpenAI's shape: the images, then the text if there is any.
+def chat_part(image: Any) -> dict[str, Any]:
+    """The image as a part of a chat message in OpenAI's shape.
 
     Raises:
         BackendError: as `data_url`.
     """
-    parts: list[dict[str, Any]] = [
-        {"type": "image_url", "image_url": {"url": data_url(image)}} for image in images
-    ]
-    return [*parts, {"type": "text", "text": text}] if text else parts
+    return {"type": "image_url", "image_url": {"url": data_url(image)}}
 
 
 def pixels(image: Any, *, timeout: float = 30.0) -> Image.Image:

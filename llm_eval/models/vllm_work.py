@@ -9,8 +9,9 @@ from hashlib import blake2b
 from typing import Any
 
 from llm_eval.errors import BackendError
+from llm_eval.models.conversation import turns
 from llm_eval.models.hf.asking import GenerationParams, Refused, draws
-from llm_eval.models.hf.encoding import Ids, Texts, pictures, turns
+from llm_eval.models.hf.encoding import Ids, Texts, pictures
 from llm_eval.models.vllm_engine import Job, Told
 from llm_eval.models.vllm_likelihood import ONE_TOKEN, Request, Weighed, requests
 from llm_eval.records import Continuation, Failure, Prediction, Prompt, Token, Usage
@@ -75,6 +76,8 @@ class Work:
                     f"max_tokens={asked.max_tokens} cuts off a text of the choice ({need} tokens)"
                 )
         params: dict[str, Any] = {**self.sampling, **drawn(asked), "seed": seed}
+        if ends := self.texts.special(asked.stop):
+            params["stop_token_ids"] = [*(params.get("stop_token_ids") or ()), *sorted(ends)]
         if held:
             params["structured_outputs"] = held
         if asked.choice:  # it may be written in other tokens than its own, one a byte at most
@@ -120,9 +123,10 @@ class Work:
             end = "context_length"
         if reply.asked.choice and written.text not in reply.asked.choice:
             return _failed(prompt, "malformed", "vLLM wrote none of the texts of the choice")
+        opened = "" if reply.asked.choice else self.texts.thought(output.prompt_token_ids or ())
         return Prediction(
             sample_id=prompt.sample_id,
-            text=written.text,
+            text=opened + written.text,
             finish_reason=end,
             logprob=written.cumulative_logprob,
             tokens=len(ids),

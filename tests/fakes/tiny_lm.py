@@ -18,6 +18,11 @@ CHAT_TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}<{{ m['role'] }}>\n{{ m['content'] }}</s>\n{% endfor %}"
     "{% if add_generation_prompt %}<assistant>\n{% endif %}"
 )
+SIGHTED_TEMPLATE = CHAT_TEMPLATE.replace(
+    "{{ m['content'] }}",
+    "{% for part in m['content'] %}{% if part['type'] == 'image' %}<image>\n"
+    "{% else %}{{ part['text'] }}{% endif %}{% endfor %}",
+)
 
 
 def make(
@@ -98,11 +103,6 @@ def make_sighted(folder: Path, *, chat: bool = True, seed: int = 0) -> Path:
     tokenizer = make_tokenizer(512, begins=True)
     tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
     image = tokenizer.convert_tokens_to_ids("<image>")
-    template = CHAT_TEMPLATE.replace(
-        "{{ m['content'] }}",
-        "{% for part in m['content'] %}{% if part['type'] == 'image' %}<image>\n"
-        "{% else %}{{ part['text'] }}{% endif %}{% endfor %}",
-    )
     side = {"height": 32, "width": 32}
     LlavaProcessor(
         image_processor=CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=side),
@@ -110,7 +110,7 @@ def make_sighted(folder: Path, *, chat: bool = True, seed: int = 0) -> Path:
         patch_size=8,
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
-        chat_template=template if chat else None,
+        chat_template=SIGHTED_TEMPLATE if chat else None,
     ).save_pretrained(folder)
     size: dict[str, Any] = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
     size |= {"num_attention_heads": 2, "initializer_range": 0.2}
@@ -124,8 +124,55 @@ def make_sighted(folder: Path, *, chat: bool = True, seed: int = 0) -> Path:
     return folder
 
 
+def make_cross_attending(folder: Path) -> Path:
+    """Save a tiny Mllama and its processor: its token for an image is beyond the vocabulary."""
+    import torch
+    from transformers import MllamaConfig, MllamaForConditionalGeneration
+    from transformers.models.mllama.configuration_mllama import MllamaTextConfig, MllamaVisionConfig
+    from transformers.models.mllama.image_processing_pil_mllama import MllamaImageProcessorPil
+    from transformers.models.mllama.processing_mllama import MllamaProcessor
+
+    torch.manual_seed(0)
+    tokenizer = make_tokenizer(512, begins=True)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|image|>"]})
+    image, side = tokenizer.convert_tokens_to_ids("<|image|>"), 28
+    MllamaProcessor(
+        image_processor=MllamaImageProcessorPil(
+            size={"height": side, "width": side}, max_image_tiles=1
+        ),
+        tokenizer=tokenizer,
+        chat_template=SIGHTED_TEMPLATE.replace("<image>\n", "<|image|>\n"),
+    ).save_pretrained(folder)
+    eyes = MllamaVisionConfig(
+        hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_global_layers=1,
+        attention_heads=2, image_size=side, patch_size=14, vision_output_dim=64, max_num_tiles=1,
+        supported_aspect_ratios=[[1, 1]], intermediate_layers_indices=[1],
+    )  # fmt: skip
+    text = MllamaTextConfig(
+        vocab_size=image, hidden_size=64, intermediate_size=128, num_hidden_layers=3,
+        num_attention_heads=2, num_key_value_heads=1, cross_attention_layers=[1],
+        max_position_embeddings=256, initializer_range=0.2, bos_token_id=0, eos_token_id=1,
+        pad_token_id=0, rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
+    )  # fmt: skip
+    model = MllamaForConditionalGeneration(
+        MllamaConfig(vision_config=eyes, text_config=text, image_token_index=image)
+    )
+    with torch.no_grad():  # untrained, they let nothing of an image through
+        for name, gate in model.named_parameters():
+            if "gate" in name:
+                gate.fill_(1.0)
+    model.save_pretrained(folder)
+    return folder
+
+
 def make_judge(
-    folder: Path, *, chat: bool = True, labels: int = 1, pad: bool = False, encoder: bool = False
+    folder: Path,
+    *,
+    chat: bool = True,
+    labels: int = 1,
+    pad: bool = False,
+    encoder: bool = False,
+    problem_type: str | None = None,
 ) -> Path:
     """Save a tiny model that classifies sequences: a Llama, or a Roberta (`encoder`).
 
@@ -143,6 +190,7 @@ def make_judge(
     tokenizer.save_pretrained(folder)
     size: dict[str, Any] = {"vocab_size": 512, "hidden_size": 64, "intermediate_size": 128}
     size |= {"num_hidden_layers": 2, "num_attention_heads": 2, "initializer_range": 0.2}
+    size |= {"problem_type": problem_type}
     size |= {"num_labels": labels, "max_position_embeddings": 130 if encoder else 128}
     config: Any = RobertaConfig(**size, pad_token_id=1) if encoder else LlamaConfig(
         **size, bos_token_id=0, eos_token_id=1, pad_token_id=1 if pad else None

@@ -231,3 +231,15 @@ def test_what_decides_a_reply_is_told(vllm: Made) -> None:
     assert about["sampling"] == {"min_p": 0.1} and about["seed"] == 3
     assert about["system_message"] == "Be kind." and about["engine"]["max_num_seqs"] == 32
     json.dumps(about)
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["the prompt's", "the backend's"])
+def test_a_stop_that_is_a_special_token_stops(vllm: Made, own: bool) -> None:
+    """Though vLLM's text never shows it."""
+    params = {"max_tokens": 9, "logit_bias": {0: 100.0}, "ignore_eos": True}
+    model = vllm(**params, **({} if own else {"stop": "<s>"}))
+    asked = {"stop": ["<s>"]} if own else {}
+    (found,) = written(model, [Prompt(sample_id="a", text=TEXTS[0], params=asked)])
+    assert (found.tokens, found.finish_reason, found.text) == (1, "stop", "")
+    (free,) = written(model, [Prompt(sample_id="a", text=TEXTS[0], params={"stop": []})])
+    assert free.tokens == 9

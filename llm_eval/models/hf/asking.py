@@ -83,7 +83,7 @@ class GenerationParams:
             seed=at_least(None, seed=given.get("seed", self.seed)),
             own_seed="seed" in given,
             stop=stops(given["stop"]) if "stop" in given else self.stop,
-            logprobs=at_least(0, logprobs=given.get("logprobs")),
+            logprobs=at_least(0, logprobs=given.get("logprobs", self.logprobs)),
             choice=tuple(choice),
         )
 

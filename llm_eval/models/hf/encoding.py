@@ -16,12 +16,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from llm_eval.errors import UserError
+from llm_eval.errors import BackendError, UserError
+from llm_eval.models.conversation import turns
 from llm_eval.models.hf.asking import Refused
 from llm_eval.records import Failure, Prompt
 
 Ids = list[int]
 UNFINISHED = "\ufffd"  # what the bytes of half a letter are decoded to
+THINK = "<think>"
+_TAIL = 16  # tokens that such a tag and the white space behind it have at most
 
 
 @dataclass(frozen=True)
@@ -71,15 +74,22 @@ class Texts:
         """The conversation in the chat template, with the assistant's turn `opened` behind it.
 
         Raises:
-            Refused: the template refuses it.
+            Refused: the template refuses it, or leaves the system's turn out.
         """
-        said = [self._turn(m) for m in turns(prompt, self.system_message)]
+        try:
+            given = turns(prompt, self.system_message)
+        except BackendError as e:
+            raise Refused(e.message) from None
+        said = [self._turn(m) for m in given]
         try:
             text = (self.renderer or self.tokenizer).apply_chat_template(
                 said, tokenize=False, add_generation_prompt=opened, **self.template_arguments
             )
         except Exception as e:  # a template is the model's own code, and raises what it likes
             raise Refused(f"the chat template fails: {e}") from None
+        for message in given:
+            if message.get("role") in ("system", "developer") and not _is_in(text, message):
+                raise Refused(f"the chat template leaves the {message['role']}'s turn out")
         return str(text)
 
     def _turn(self, message: Mapping[str, Any]) -> dict[str, Any]:
@@ -167,6 +177,22 @@ class Texts:
     def _decoded(self, ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False))
 
+    def special(self, texts: Sequence[str]) -> frozenset[int]:
+        """Those of the texts that are special tokens: a reply's text never shows them."""
+        known = self.tokenizer
+        found = (known.convert_tokens_to_ids([text])[0] for text in texts)
+        return frozenset(
+            i
+            for i, text in zip(found, texts, strict=True)
+            if i is not None
+            and known.convert_ids_to_tokens([i]) == [text]
+            and not known.decode([i], skip_special_tokens=True)
+        )
+
+    def thought(self, ids: Sequence[int]) -> str:
+        """The tag of a thought that a prompt of these tokens opens; a reply then begins in it."""
+        return f"{THINK}\n" if self._decoded(ids[-_TAIL:]).rstrip().endswith(THINK) else ""
+
     def encoded(self, texts: Sequence[str]) -> list[Ids]:
         """The tokens of texts as they stand, with nothing put before or behind them."""
         if not texts:
@@ -201,26 +227,15 @@ class Texts:
         return [int(token) for token in known if token is not None][:1]
 
 
-def turns(prompt: Prompt, system_message: str | None) -> list[dict[str, Any]]:
-    """The conversation that a prompt is: its messages, or its text as a user's turn.
-
-    Its images that are in no message stand before the text of the last turn. The system message
-    begins it, where it has none.
-    """
-    said = [dict(m) for m in prompt.messages] or [{"role": "user", "content": prompt.text}]
-    if prompt.images:
-        seen = [{"type": "image", "image": image} for image in prompt.images]
-        said[-1] |= {"content": [*seen, *_parts(said[-1].get("content"))]}
-    if system_message and all(m.get("role") != "system" for m in said):
-        said.insert(0, {"role": "system", "content": system_message})
-    return said
-
-
 def pictures(prompt: Prompt) -> list[Any]:
     """The images of a prompt, in the order in which its turns show them."""
+    try:
+        said = turns(prompt, None)
+    except BackendError:  # they have no place; who shows the prompt says so
+        return list(prompt.images)
     return [
         _source(part)
-        for message in turns(prompt, None)
+        for message in said
         for part in _parts(message.get("content"))
         if _is_image(part)
     ]
@@ -230,6 +245,12 @@ def _parts(content: Any) -> list[Mapping[str, Any]]:
     if content is None:
         return []
     return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
+
+
+def _is_in(shown: str, message: Mapping[str, Any]) -> bool:
+    """Is each text of a message in what is shown, outer white space aside?"""
+    texts = [p for p in _parts(message.get("content")) if not _is_image(p)]
+    return all(str(part.get("text", "")).strip() in shown for part in texts)
 
 
 def _joined(content: Any) -> str:

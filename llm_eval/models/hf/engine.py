@@ -70,6 +70,13 @@ class Engine:
         """How many tokens there are to choose from."""
         return int(self.model.config.get_text_config().vocab_size)
 
+    def reads(self, ids: Ids) -> bool:
+        """Does the model read each of these tokens, those that stand for images among them?"""
+        config, embeddings = self.model.config, self.model.get_input_embeddings()
+        known = getattr(embeddings, "num_embeddings", self.vocabulary)
+        images = {getattr(config, n, None) for n in ("image_token_id", "image_token_index")}
+        return all(0 <= i < known or i in images for i in ids)
+
     def apart(self, tokens: int) -> bool:
         """Must a text of so many tokens be read by itself, and from its first token on?
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -11,6 +13,7 @@ import torch
 import transformers
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+from transformers.utils import logging
 
 from llm_eval import settings
 from llm_eval.errors import HretError, UserError
@@ -65,9 +68,10 @@ def load(source: Source, kind: str = "AutoModelForCausalLM") -> Loaded:
         processor, blind = _processor(source, shared) if sees else (None, "")
         tokenizer = processor.tokenizer if processor else _tokenizer(source, shared)
         made = getattr(transformers, "AutoModelForImageTextToText" if sees else kind)
-        model, told = made.from_pretrained(
-            source.name, output_loading_info=True, **_arguments(source), **shared
-        )
+        with _no_bar():
+            model, told = made.from_pretrained(
+                source.name, output_loading_info=True, **_arguments(source), **shared
+            )
         _whole(source, told, kind)
         if source.device_map is None and not getattr(model, "hf_quantizer", None):
             model = model.to(source.device or best_device())
@@ -79,6 +83,19 @@ def load(source: Source, kind: str = "AutoModelForCausalLM") -> Loaded:
     return Loaded(
         model=model, tokenizer=tokenizer, device=_device(model), processor=processor, blind=blind
     )
+
+
+@contextmanager
+def _no_bar() -> Iterator[None]:
+    """Without a progress bar of transformers where standard error is no terminal."""
+    silent = logging.is_progress_bar_enabled() and not sys.stderr.isatty()
+    if silent:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if silent:
+            logging.enable_progress_bar()
 
 
 def _whole(source: Source, told: Mapping[str, Any], kind: str) -> None:

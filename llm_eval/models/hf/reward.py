@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn.functional import logsigmoid
 
 from llm_eval.errors import UserError
+from llm_eval.models.conversation import turns
 from llm_eval.models.hf import identity
 from llm_eval.models.hf.asking import Refused
 from llm_eval.models.hf.batching import Size, in_batches
-from llm_eval.models.hf.encoding import Texts, pictures, turns
+from llm_eval.models.hf.encoding import Texts, pictures
 from llm_eval.models.hf.loading import Source, context_of, load
 from llm_eval.records import Failure, Prompt
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class GenerationParams:
+class Encoded:
     """A conversation with its reply as tokens (and the kinds of them), and its reward once told."""
 
     inputs: Mapping[str, Sequence[int]]
@@ -38,7 +40,8 @@ class RewardWork:
     """A loaded reward model. Used by one thread.
 
     `label` is the place of the class whose log-probability is the reward; None: the model has one
-    value, and that is it.
+    value, and that is it. A model made for regression tells the value itself; one whose labels do
+    not exclude each other tells each one's own probability.
     """
 
     model: Any
@@ -94,22 +97,22 @@ class RewardWork:
         """The reward of each (prompt, reply), in order."""
         asked = [self._asked(prompt, reply) for prompt, reply in items]
 
-        def work(batch: Sequence[GenerationParams]) -> None:
+        def work(batch: Sequence[Encoded]) -> None:
             with torch.inference_mode():
                 told = self._told(self._logits(batch))
             for one, reward in zip(batch, told, strict=True):
                 one.reward = reward
 
-        open_ones = [a for a in asked if isinstance(a, GenerationParams)]
+        open_ones = [a for a in asked if isinstance(a, Encoded)]
         in_batches(open_ones, lambda a: a.length, work, lambda a: None, self.size, stopped)
         return [_result(a) for a in asked]
 
-    def _asked(self, prompt: Prompt, reply: str) -> GenerationParams | Failure:
+    def _asked(self, prompt: Prompt, reply: str) -> Encoded | Failure:
         try:
             inputs = self._inputs(prompt, reply)
         except Refused as e:
             return e.failure
-        found = GenerationParams(inputs)
+        found = Encoded(inputs)
         if not found.length:
             return _failure("bad_request", "there is nothing to judge")
         if self.max_length is not None and found.length > self.max_length:
@@ -133,7 +136,7 @@ class RewardWork:
         made = tokenizer(self.texts.shown(prompt), reply)
         return {k: made[k] for k in ("input_ids", "token_type_ids") if k in made}
 
-    def _logits(self, batch: Sequence[GenerationParams]) -> torch.Tensor:
+    def _logits(self, batch: Sequence[Encoded]) -> torch.Tensor:
         config = self.model.config.get_text_config()
         own = getattr(config, "pad_token_id", None)
         pad = own if own is not None else _unused(batch, config.vocab_size)
@@ -154,7 +157,13 @@ class RewardWork:
         return logits
 
     def _told(self, logits: torch.Tensor) -> list[float]:
-        told = logits[:, 0] if self.label is None else logits.log_softmax(-1)[:, self.label]
+        kind = self.model.config.problem_type
+        if self.label is None or kind == "regression":
+            told = logits[:, self.label or 0]
+        elif kind == "multi_label_classification":
+            told = logsigmoid(logits[:, self.label])
+        else:
+            told = logits.log_softmax(-1)[:, self.label]
         found: list[float] = told.tolist()
         return found
 
@@ -163,7 +172,7 @@ def _padded(rows: Sequence[Sequence[int]], longest: int, pad: int) -> torch.Tens
     return torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows])
 
 
-def _unused(batch: Sequence[GenerationParams], vocabulary: int) -> int:
+def _unused(batch: Sequence[Encoded], vocabulary: int) -> int:
     """A token that occurs in no row, so that padding by it hides none."""
     used = {t for a in batch for t in a.inputs["input_ids"]}
     return next(t for t in range(vocabulary) if t not in used)
@@ -190,7 +199,7 @@ def _longest(model: Any, tokenizer: Any) -> int | None:
     return context_of(model.config, tokenizer)
 
 
-def _result(asked: GenerationParams | Failure) -> float | Failure:
+def _result(asked: Encoded | Failure) -> float | Failure:
     if isinstance(asked, Failure):
         return asked
     if asked.reward is None:

@@ -22,7 +22,8 @@ class Row:
 
     `key` decides what is drawn: the same key, the same reply, whatever stands beside it and however
     often it had to begin again. `choice` are the tokens of the texts that it may still become;
-    empty where it is free. `inputs` are what a processor made of the prompt, where it has images.
+    empty where it is free. `ends` are the tokens that end it besides the model's own. `inputs` are
+    what a processor made of the prompt, where it has images.
 
     `end` is empty while the row is being written; then "stop" (an end token, a stop text, a text of
     the choice), or "length" (`limit` tokens), or "memory" (it does not fit alone). `told` and `top`
@@ -34,6 +35,7 @@ class Row:
     asked: GenerationParams
     key: str = ""
     choice: list[list[int]] = field(default_factory=list)
+    ends: frozenset[int] = frozenset()
     inputs: Mapping[str, Any] | None = None
     written: list[int] = field(default_factory=list)
     told: list[float] = field(default_factory=list)
@@ -71,7 +73,7 @@ class Row:
             self.top.append(top)
         if self.choice:
             self._narrow(token, ends)
-        elif token in ends:
+        elif token in ends or token in self.ends:
             self.end = "stop"
         if not self.end and len(self.written) >= self.limit:
             self.end = "length"

@@ -115,7 +115,10 @@ def _weighed(engine: Engine, seen: Seen, option: Sequence[int]) -> tuple[float, 
 
 
 def _longer(inputs: Mapping[str, Any], more: Sequence[int]) -> dict[str, Any]:
-    """The processor's tensors with tokens behind: those that go by token grow with them."""
+    """The processor's tensors with tokens behind: those that go by token grow with them.
+
+    Where they tell which images a token sees, the new ones see what the last one does.
+    """
     ids = inputs["input_ids"]
     tail = torch.tensor([list(more)], dtype=ids.dtype)
     found = dict(inputs)
@@ -125,4 +128,6 @@ def _longer(inputs: Mapping[str, Any], more: Sequence[int]) -> dict[str, Any]:
             if name == "attention_mask":
                 fill = torch.ones_like(tail)
             found[name] = torch.cat([value, fill.to(value.dtype)], dim=1)
+        elif name == "cross_attention_mask":
+            found[name] = torch.cat([value, value[:, -1:].repeat(1, len(more), 1, 1)], dim=1)
     return found

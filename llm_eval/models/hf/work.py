@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from llm_eval.errors import UserError
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from llm_eval.models.huggingface import HuggingFaceModel
 
 WRITING = {"cpu": 1 << 15, "cuda": 1 << 20}  # tokens that rows being written have at most
+# what a model's own code says of images that it cannot read
+UNREADABLE = (RuntimeError, ValueError, TypeError, KeyError, IndexError)
 Stopped = Callable[[], bool]
 
 
@@ -142,7 +145,7 @@ class Work:
         except Refused as e:
             return e.failure
         need = max(map(len, choice), default=0)
-        if refused := self._refused(ids, max(1, need)):
+        if refused := self._refused(ids, max(1, need), seen="inputs" in more):
             return refused
         if need > asked.max_tokens:
             return _failure(
@@ -152,7 +155,8 @@ class Work:
         room = asked.max_tokens
         if self.engine.max_length is not None:
             room = min(room, self.engine.max_length - len(ids))
-        return Row(prompt=ids, limit=room, asked=asked, key=key, choice=choice, **more)
+        ends = self.texts.special(asked.stop)
+        return Row(prompt=ids, limit=room, asked=asked, key=key, choice=choice, ends=ends, **more)
 
     def _choice(self, prompt: Prompt, asked: GenerationParams) -> list[list[int]]:
         tokens = self.texts.choices(prompt, asked.choice)
@@ -179,9 +183,12 @@ class Work:
         if empty := _nothing(prompt.options):
             return empty
         try:
-            question = self.vision.score_options(self.engine, prompt, self._refused, stopped)
+            refused = partial(self._refused, seen=True)
+            question = self.vision.score_options(self.engine, prompt, refused, stopped)
         except Refused as e:
             return e.failure
+        except UNREADABLE as e:
+            return _unseen(e)
         if isinstance(question, Question) and not question.found:
             return _no_memory(question.longest)
         return question
@@ -195,16 +202,22 @@ class Work:
             return e.failure
         row = self._row(prompt, seen.ids, key, inputs=seen.inputs)
         if isinstance(row, Row):
-            write_plainly(self.engine, [row], self.decoded, stopped)
+            try:
+                write_plainly(self.engine, [row], self.decoded, stopped)
+            except UNREADABLE as e:
+                return _unseen(e)
             row.inputs = None
         return row
 
-    def _refused(self, ids: Sequence[int], more: int) -> Failure | None:
-        """Why a prompt of these tokens, and `more` to be read or written, cannot be asked."""
+    def _refused(self, ids: Sequence[int], more: int, seen: bool = False) -> Failure | None:
+        """Why a prompt of these tokens, and `more` to be read or written, cannot be asked.
+
+        `seen`: some of them stand for images.
+        """
         if not ids:
             return _failure("bad_request", "the prompt is empty, and no token begins a text")
-        if not 0 <= min(ids) <= max(ids) < self.engine.vocabulary:
-            known = self.engine.vocabulary
+        known = self.engine.vocabulary
+        if not 0 <= min(ids) <= max(ids) < known and not (seen and self.engine.reads(ids)):
             return _failure(
                 "bad_request", f"a token of the prompt is none of the model's {known:,}"
             )
@@ -227,7 +240,7 @@ class Work:
             )
         else:
             starts = [text.find(s) for s in row.asked.stop if s in text]
-            text = text[: min(starts)] if starts else text
+            text = self.texts.thought(row.prompt) + (text[: min(starts)] if starts else text)
         full = row.end == "length" and row.limit < row.asked.max_tokens
         return Prediction(
             sample_id=prompt.sample_id,
@@ -341,6 +354,10 @@ def _weighed(prompt: Prompt, question: Question | Failure) -> Prediction:
 
 def _failure(kind: str, message: str) -> Failure:
     return Failure(where="generate", kind=kind, message=message)
+
+
+def _unseen(error: Exception) -> Failure:
+    return _failure("bad_request", f"the model cannot read its images: {str(error)[:300]}")
 
 
 def _no_memory(tokens: int) -> Failure:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from llm_eval.errors import BackendError
 from llm_eval.models import images
+from llm_eval.models.asks import prompt_of
 from llm_eval.models.images import chat_part, data_url, digest, pixels, sniff
 from tests.fakes.chat import ChatServer
 from tests.unit.llm_eval.openai.asking import asked, made, one
@@ -184,6 +185,13 @@ def test_images_stand_before_the_text(chat: ChatServer, tmp_path: Path) -> None:
     assert second[:2] == list(talk[:2])
     assert [p["type"] for p in second[2]["content"]] == ["image_url", "text"]
     assert chat_part(path) == url
+
+
+@pytest.mark.parametrize("given", ["red.png", b"red", RED, {"path": "red.png"}], ids=type)
+def test_a_batch_takes_one_image_as_well_as_several(given: Any) -> None:
+    """A path is one image, and not one for each of its letters."""
+    for told, wanted in ((given, (given,)), ([given, given], (given, given)), (None, ())):
+        assert prompt_of(0, {"input": "q", "images": told}).images == wanted
 
 
 def test_an_image_that_is_none_costs_its_own_sample(chat: ChatServer) -> None:

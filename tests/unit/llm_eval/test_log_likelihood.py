@@ -203,6 +203,16 @@ def test_numbers_count_from_what_all_samples_show(
     assert golds(*rows) == wanted
 
 
+@pytest.mark.parametrize(
+    "chosen", [{}, {"limit": 2}, {"sample_ids": ["1"]}, {"sample_ids": ["1", "3"], "limit": 1}]
+)
+def test_numbers_count_alike_whichever_samples_are_evaluated(chosen: dict[str, Any]) -> None:
+    """The 0 that shows where they begin may be in one that is not."""
+    rows = [{"input": "q", "options": list(XYZ), "reference": r} for r in (1, 1, 2, 0)]
+    found = run(rows, Fixed(1), **chosen)
+    assert found.samples[-1 if chosen else 0]["evaluation"]["is_correct"] is True
+
+
 def test_numbers_that_do_not_show_where_they_begin_are_warned_of(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -253,6 +263,19 @@ def test_a_backend_without_log_probs_is_refused_before_it_is_asked() -> None:
     with pytest.raises(UserError, match="'log_likelihood' needs logprobs"):
         run([row(["a -1 1"])], model)
     assert model.seen == []
+
+
+def test_texts_to_weigh_may_end_where_a_tables_options_do() -> None:
+    """Empty places behind the last are none of either."""
+    rows = [
+        {
+            "input": "q",
+            "options": ["A", "B", None],
+            "reference": "B",
+            "metadata": {"choices": ["one -9 1", "two -8 1", None]},
+        }
+    ]
+    assert run(rows, evaluator_params={"choices": "choices"}).metrics["accuracy"] == 1.0
 
 
 def test_samples_without_options_are_not_scored() -> None:

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from llm_eval.aio import run_sync
+from llm_eval.errors import UserError
+from llm_eval.evaluation import extract
 from llm_eval.models.huggingface import HuggingFaceModel
 from llm_eval.records import Prediction, Prompt
-from tests.fakes.tiny_lm import LINES
+from tests.fakes.tiny_lm import CHAT_TEMPLATE, LINES
 from tests.unit.llm_eval.hf.tools import ids_of, inner, loaded, naive, tokenizer, weighed, written
 
 TALK = (
@@ -160,3 +162,40 @@ def test_a_long_prompt_is_read_in_pieces(
             assert told == pytest.approx(whole, abs=1e-4)
             assert [t.top[0][0] for t in one.detail[1:]] == [t.top[0][0] for t in other.detail[1:]]
         monkeypatch.undo()
+
+
+@pytest.mark.parametrize("opened", ["<think>\n", "<think>", "<think>\n\n</think>\n\n"], ids=repr)
+def test_a_thought_that_the_template_opens_is_a_thought(chat_lm: Path, opened: str) -> None:
+    """Its reply begins within it: cut, it is no answer. One that is closed again is none."""
+    model = loaded(chat_lm, max_new_tokens=4)
+    own = tokenizer(model)
+    own.chat_template += "{% if add_generation_prompt %}" + opened + "{% endif %}"
+    one = Prompt(sample_id="a", text="수도는?")
+    held = replace(one, params={"choice": ["서울", "부산"]})
+    found, chosen = written(model, [one, held])
+    before = "" if "</think>" in opened else "<think>\n"
+    written_ids = [t.id for t in written(model, [replace(one, params={"logprobs": 0})])[0].detail]
+    assert found.text == before + own.decode(written_ids, skip_special_tokens=True)
+    assert found.finish_reason == "length" and found.tokens == 4
+    assert bool(extract.visible(found.text or "")) is not bool(before)
+    assert chosen.text in ("서울", "부산")
+
+
+def test_a_template_without_a_place_for_the_system_is_told(chat_lm: Path) -> None:
+    """A system message that it would not show is refused; a sample's own turn fails its sample."""
+    own = tokenizer(loaded(chat_lm))
+    own.chat_template = CHAT_TEMPLATE.replace("messages %}", "messages if m.role != 'system' %}")
+    with pytest.raises(UserError, match="leaves the system's turn out"):
+        loaded(chat_lm, tokenizer=own, system_message="짧게")
+    lost, fine = written(
+        loaded(chat_lm, tokenizer=own), [talk({"role": "system", "content": "길게"}, *TALK), talk()]
+    )
+    assert lost.failure is not None and "leaves the system's turn out" in lost.failure.message
+    assert fine.failure is None
+
+
+def test_a_system_turn_may_be_trimmed(chat_lm: Path) -> None:
+    """Outer white space is nobody's loss."""
+    own = tokenizer(loaded(chat_lm))
+    own.chat_template = CHAT_TEMPLATE.replace("m['content']", "m['content'] | trim")
+    loaded(chat_lm, tokenizer=own, system_message=" 짧게\n")

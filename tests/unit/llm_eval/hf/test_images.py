@@ -164,3 +164,56 @@ def test_a_text_model_says_that_it_sees_nothing(llama: HuggingFaceModel) -> None
         for (found,) in (written(llama, [prompt]), weighed(llama, [prompt])):
             assert found.failure is not None and "reads no images" in found.failure.message
     assert not llama.can.images
+
+
+def test_a_model_that_looks_across_is_read_as_it_reads_itself(tmp_path: Path) -> None:
+    """Mllama: its image's token is beyond its texts', and each token is told what it sees."""
+    import torch
+    from transformers import AutoProcessor
+
+    from tests.fakes.tiny_lm import make_cross_attending
+
+    folder = make_cross_attending(tmp_path / "lm")
+    model, processor = loaded(folder, max_new_tokens=6), AutoProcessor.from_pretrained(folder)
+    text = shown("이것은?", 1).replace("<image>", "<|image|>")
+    texts = []
+    for color in ("red", "blue"):
+
+        def read(behind: str, color: str = color) -> Any:
+            given = {"images": [picture(color)], "return_tensors": "pt"}
+            return processor(text=[behind], add_special_tokens=False, **given)
+
+        asked = Prompt(sample_id="a", text="이것은?", images=(picture(color),), options=("부산",))
+        (found,) = written(model, [asked])
+        given = read(text)
+        ids = inner(model).generate(**given, do_sample=False, max_new_tokens=6, pad_token_id=0)
+        new = ids[0, given["input_ids"].shape[1] :]
+        assert found.text == tokenizer(model).decode(new, skip_special_tokens=True)
+        texts.append(found.text)
+        (told,) = weighed(model, [asked])
+        whole, start = read(text + "부산"), read(text.rstrip())["input_ids"].shape[1]
+        tokens = whole["input_ids"][0]
+        with torch.inference_mode():
+            logits = inner(model)(**whole).logits[0].log_softmax(-1)
+        wanted = sum(float(logits[i - 1, tokens[i]]) for i in range(start, len(tokens)))
+        assert told.options[0].logprob == pytest.approx(wanted, abs=1e-3)
+        assert told.options[0].tokens == len(tokens) - start > 1
+    assert texts[0] != texts[1]
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, ValueError])
+def test_images_that_a_model_cannot_read_cost_their_sample(
+    sighted_lm: Path, kind: type[Exception]
+) -> None:
+    """Whatever its own code says; the sample beside it is answered."""
+    model = loaded(sighted_lm, max_new_tokens=2)
+
+    def blind(*given: Any) -> None:
+        raise kind("The size of tensor a must match")
+
+    inner(model).model.vision_tower.register_forward_pre_hook(blind)
+    text = Prompt(sample_id="t", text="이것은?", options=("A", "B"))
+    for ask in (written, weighed):
+        lost, fine = ask(model, [replace(text, images=(picture("red"),)), text])
+        assert lost.failure is not None and "size of tensor a" in lost.failure.message
+        assert fine.failure is None and fine.text is not None

@@ -305,3 +305,19 @@ def test_how_prompts_are_shown_needs_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.mark.filterwarnings("ignore:Cannot enable progress bars")
+def test_no_bar_is_written_where_nobody_sees_it(
+    tiny_lm: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Standard error is a file here; what the user set is there again afterwards."""
+    from transformers.utils import logging
+
+    logging.enable_progress_bar()
+    try:
+        loaded(tiny_lm)
+        assert "Loading weights" not in capfd.readouterr().err
+        assert logging.is_progress_bar_enabled()
+    finally:
+        logging.disable_progress_bar()

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from llm_eval.models.hf.asking import GenerationParams, sampling_of
 from llm_eval.models.huggingface import HuggingFaceModel
 from llm_eval.records import Prediction, Prompt
 from tests.fakes.tiny_lm import LINES
-from tests.unit.llm_eval.hf.tools import ids_of, inner, loaded, tokenizer, written
+from tests.unit.llm_eval.hf.tools import forward_of, ids_of, inner, loaded, tokenizer, written
 
 
 def told(model: HuggingFaceModel, text: str, **params: Any) -> Prediction:
@@ -160,3 +161,34 @@ def test_none_and_plain_text_ask_for_nothing(llama: HuggingFaceModel) -> None:
     """As a server's callers write them."""
     found = told(llama, "q", response_format={"type": "text"}, stop=None, seed=None, top_k=-1)
     assert found.failure is None
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["the prompt's", "the backend's"])
+def test_a_stop_that_is_a_special_token_stops(tiny_lm: Path, own: bool) -> None:
+    """Though no decoded text shows it; a text beside it that is none is looked for as ever."""
+    stop = ["<s>", "\u0000"]
+    model = loaded(tiny_lm, max_new_tokens=9, stop=() if own else stop)
+    steps = 0
+
+    def third(go: Callable[[], Any], _: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        out = go()
+        if steps == 3:
+            out.logits[..., 0] = 1e4
+        return out
+
+    with forward_of(model, third):
+        found = told(model, LINES[0], logprobs=0, **({"stop": stop} if own else {}))
+    assert [t.id for t in found.detail][2:] == [0]
+    assert (found.tokens, found.finish_reason) == (3, "stop")
+    begun = [t.id for t in found.detail[:2]]
+    assert found.text == tokenizer(model).decode(begun, skip_special_tokens=True)
+
+
+def test_log_probabilities_that_a_backend_tells_are_told_beside_other_parameters() -> None:
+    """A prompt that does not speak of them changes nothing about them."""
+    asked = GenerationParams(sampling=sampling_of(0, None, 1.0, 0), logprobs=5)
+    for params in ({}, {"max_tokens": 3}, {"logprobs": None, "seed": 1}):
+        assert asked.over(params).logprobs == 5
+    assert asked.over({"logprobs": 0}).logprobs == 0

@@ -156,3 +156,22 @@ def test_what_decides_a_reward_is_told(tmp_path: Path) -> None:
     assert model.label == f"huggingface:{folder}"
     with pytest.raises(UserError, match="temperature"):
         HuggingFaceReward(str(folder), temperature=1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wanted"),
+    [
+        (None, lambda logits: logits.log_softmax(-1)),
+        ("single_label_classification", lambda logits: logits.log_softmax(-1)),
+        ("multi_label_classification", lambda logits: logits.sigmoid().log()),
+        ("regression", lambda logits: logits),
+    ],
+)
+def test_a_label_is_what_its_model_was_made_for(tmp_path: Path, kind: Any, wanted: Any) -> None:
+    """A class among others, one that does not exclude the others, or a value of its own."""
+    import torch
+
+    folder = make_judge(tmp_path / "judge", labels=3, problem_type=kind)
+    logits = torch.tensor([alone(folder, *item, chat=True) for item in ITEMS])
+    found = run_sync(judge(folder, label=1).rewards(ITEMS))
+    assert found == pytest.approx(wanted(logits)[:, 1].tolist(), abs=1e-4)

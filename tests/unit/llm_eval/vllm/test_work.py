@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -194,3 +195,32 @@ def test_lengths_are_named(work: Work) -> None:
     """Of the prompt and of the model; vLLM would refuse the whole call."""
     (over,) = work.replies([Prompt(sample_id="a", text="x" * 200)], [None])
     assert isinstance(over, Failure) and over.kind == "length" and "64" in over.message
+
+
+def test_a_stop_that_is_a_special_token_is_asked_for_as_one(work: Work) -> None:
+    """Beside those that are asked for by number; vLLM's text never shows it."""
+    asked = Prompt(sample_id="a", text="?", params={"stop": ["</s>", "끝"]})
+    more = replace(work, sampling={"stop_token_ids": [7]})
+    for of, wanted in ((work, [1]), (more, [7, 1])):
+        (reply,) = of.replies([asked], [None])
+        assert isinstance(reply, Reply) and reply.job.params["stop_token_ids"] == wanted
+    (plain,) = work.replies([Prompt(sample_id="a", text="?")], [None])
+    assert isinstance(plain, Reply) and "stop_token_ids" not in plain.job.params
+
+
+def test_a_thought_that_the_template_opens_is_a_thought(work: Work) -> None:
+    """Its tag stands before the reply, which begins within it; not before a text of a choice."""
+    tokenizer = work.texts.tokenizer
+    asked = Prompt(sample_id="a", text="?")
+    held = replace(asked, params={"choice": ["가"]})
+    for tail, before in (("<think>\n", "<think>\n"), ("<think>\n</think>\n", "")):
+        ids = tokenizer("q" + tail)["input_ids"]
+        for prompt, wanted in ((asked, before + "가"), (held, "가")):
+            (reply,) = work.replies([prompt], [None])
+            assert isinstance(reply, Reply)
+            done = SimpleNamespace(
+                token_ids=[1], finish_reason="length", text="가", logprobs=None,
+                cumulative_logprob=None,
+            )  # fmt: skip
+            output = SimpleNamespace(prompt_token_ids=ids, outputs=[done])
+            assert work.told(prompt, reply, output).text == wanted
