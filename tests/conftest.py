@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import socket
 import subprocess
@@ -35,6 +36,13 @@ _KEYS = (
     *("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE", "HF_TOKEN"),
     *("BATCH_SIZE", "MAX_RETRIES", "HRET_HOME"),
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the product once: its many child processes write no bytecode of their own."""
+    if not hasattr(config, "workerinput"):  # the workers find what was compiled before them
+        for package in ("hret", "hret_agents", "llm_eval"):
+            compileall.compile_dir(ROOT / package, quiet=2)
 
 
 @pytest.fixture(autouse=True)

@@ -67,11 +67,20 @@ def there(folder: Path) -> dict[str, str]:
     return {"HRET_HOME": str(folder / "home"), "HF_HOME": str(folder / "hf")}
 
 
+@pytest.mark.parametrize("name", ["modules", "review", "publishing"])
+def test_both_languages_print_the_same_commands(name: str) -> None:
+    """Those below are run as the English page has them, which is how the Korean one has them."""
+    english, korean = f"docs/{name}.md", f"docs/{name}.ko.md"
+    assert commands(english) == commands(korean)
+    assert len(commands(english)) > 1
+    assert blocks(english, "text") == blocks(korean, "text")
+
+
 @jails
-@pytest.mark.parametrize("page", ["docs/modules.md", "docs/modules.ko.md"])
-def test_the_commands_of_modules(page: str, env: dict[str, str], cli: Cli, work: Path) -> None:
+def test_the_commands_of_modules(env: dict[str, str], cli: Cli, work: Path) -> None:
     """A model writes the module, with our guide and with the page's; it is evaluated in the
     sandbox; programs are judged by their tests."""
+    page = "docs/modules.md"
     (guide,) = blocks(page, "text")
     (work / "guide.txt").write_text(guide, "utf-8")
     said = {}
@@ -106,18 +115,19 @@ def test_the_sandbox_of_modules(page: str) -> None:
     assert shown.splitlines()[1].split(maxsplit=2) == ["sandbox", "modules", says]
 
 
-@pytest.mark.parametrize("page", ["docs/review.md", "docs/review.ko.md"])
-def test_the_commands_of_review(page: str, cli: Cli, work: Path) -> None:
+def test_the_commands_of_review(cli: Cli, work: Path) -> None:
     """A port of the sample, its report, its table, and a correction that changes it."""
-    *_, imported = [ran(words, cli, {}, work) for words in commands(page)]
+    *_, imported = [ran(words, cli, {}, work) for words in commands("docs/review.md")]
     assert imported.startswith("locked 1 texts; made 1 rows again, asked for nothing")
 
 
-@pytest.mark.parametrize("page", ["docs/publishing.md", "docs/publishing.ko.md"])
 def test_publishing(
-    page: str, env: dict[str, str], hub: HubServer, cli: Cli, work: Path, elsewhere: Path
+    env: dict[str, str], hub: HubServer, cli: Cli, work: Path, elsewhere: Path
 ) -> None:
-    """Each push as printed; then the port is found and evaluated on another machine."""
+    """Each push as printed; then the port is found and evaluated on another machine, where the
+    Python of both pages, which is the same, shows a prompt."""
+    page = "docs/publishing.md"
+    assert blocks(page, "python") == blocks("docs/publishing.ko.md", "python")
     told, said = env | there(elsewhere), []
     for words in commands(page):
         far = words[1] == "eval"

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from hret.cli import main as hret
 from tests.conftest import ROOT, child_environment
 from tests.fakes import translit
 from tests.fakes.chat import ChatServer
@@ -21,13 +25,19 @@ CARD = "---\nlicense: {licence}\nconfigs:\n- config_name: default\n  data_files:
 
 @dataclass
 class Machine:
-    """A machine with an empty cache. `where` is its disk."""
+    """A machine with an empty cache. `where` is its disk.
+
+    With `within` its commands run in this process, which has imported what each child would: for
+    tests of what a command does, not of how its process starts or ends. Not with a Hub, whose
+    clients read the environment once.
+    """
 
     where: Path
     hub: HubServer | None = None
     chat: ChatServer | None = None
     token: str | None = "hf_tester"
     more: Mapping[str, str] = field(default_factory=dict)
+    within: bool = False
 
     @property
     def work(self) -> Path:
@@ -63,7 +73,32 @@ class Machine:
 
     def main(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`python src/main.py ARGUMENTS...`"""
+        if self.within:
+            return self.hret("port", *arguments)
         return self.run(str(ROOT / "src" / "main.py"), *arguments)
+
+    def hret(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`hret ARGUMENTS...`"""
+        if not self.within:
+            return self.run("-m", "hret", *arguments)
+        assert self.hub is None
+        out, err = StringIO(), StringIO()
+        with self._entered(), redirect_stdout(out), redirect_stderr(err):
+            status = hret(arguments)
+        return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
+
+    @contextmanager
+    def _entered(self) -> Iterator[None]:
+        """This process has the machine's environment and folder, and nothing of its own."""
+        kept, told = dict(os.environ), self.environment
+        os.environ.clear()
+        os.environ.update(told)
+        try:
+            with chdir(self.work):
+                yield
+        finally:
+            os.environ.clear()
+            os.environ.update(kept)
 
     def ported(self, *arguments: str, status: int = 0) -> dict[str, Any]:
         """The JSON result of a port that ends with `status`."""

@@ -1,6 +1,7 @@
 """Every mistake is one sentence with a hint and exit status 2, before anything is written or paid.
 
-The table runs as child processes against a Hub and a chat server that are up and willing.
+The tables run against a Hub and a chat server that are up and willing; what gets as far as the Hub
+as child processes.
 """
 
 from __future__ import annotations
@@ -114,11 +115,19 @@ def files(folder: Path) -> dict[str, bytes]:
     return given
 
 
-def machine_of(tmp_path: Path, servers: tuple[HubServer, ChatServer], **env: str) -> Machine:
-    """A machine with the right keys, but for what `env` says."""
+def machine_of(
+    tmp_path: Path, servers: tuple[HubServer, ChatServer], *, far: bool = True, **env: str
+) -> Machine:
+    """A machine with the right keys, but for what `env` says; without a Hub if not `far`."""
     hub, chat = servers
     right = {"OPENAI_API_KEY": KEY, "HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1"}
-    return Machine(tmp_path, hub, chat, more=right | env)
+    there = hub if far else None
+    return Machine(tmp_path, there, chat, more=right | env, within=not far)
+
+
+def is_far(arguments: str) -> bool:
+    """Do they begin with a repo of the Hub's, or push to it?"""
+    return arguments.startswith(("org/", "stranger/")) or "--push" in arguments
 
 
 def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -247,7 +256,7 @@ def test_a_port_that_cannot_be_done(
 ) -> None:
     """The mistake is told in one sentence with a hint; nothing is written, pushed or paid."""
     hub, chat = servers
-    machine = machine_of(tmp_path, servers, **bad.env)
+    machine = machine_of(tmp_path, servers, far=is_far(bad.arguments), **bad.env)
     given = files(machine.work)
     before, sent = {r: hub.files(r) for r in hub.repos()}, chat.count()
     done = machine.main("--dataset", *bad.arguments.split(" "))
@@ -275,8 +284,8 @@ def test_a_flag_or_command_that_there_is_not(
     arguments: tuple[str, ...], meant: str, tmp_path: Path
 ) -> None:
     """A mistyped flag, command or number is told beside what was probably meant."""
-    machine = Machine(tmp_path)
-    done = machine.run("-m", "hret", *arguments)
+    machine = Machine(tmp_path, within=True)
+    done = machine.hret(*arguments)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert meant in done.stderr[done.stderr.index("Error") :]
@@ -325,8 +334,8 @@ def test_an_evaluation_that_cannot_be_done(
 ) -> None:
     """The mistake is told in one sentence with a hint, and no model is asked."""
     sent = servers[1].count()
-    machine = machine_of(ported, servers)
-    done = machine.run("-m", "hret", "eval", "--model", model, "--dataset", dataset, *more)
+    machine = machine_of(ported, servers, far=is_far(dataset))
+    done = machine.hret("eval", "--model", model, "--dataset", dataset, *more)
     refused(done, *words)
     assert done.stdout == ""
     assert servers[1].count() == sent

@@ -127,7 +127,7 @@ def ported_by(
     """Port rows by an obedient server; the result, and the server."""
     with Obedient() as chat:
         chat.bent = bent
-        machine = Machine(where, chat=chat)
+        machine = Machine(where, chat=chat, within=True)
         data = written(machine, "obeyed_test.jsonl", rows)
         return machine.ported("--dataset", data, *options, status=status), chat
 

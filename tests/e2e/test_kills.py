@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,8 @@ def test_a_kill_at_any_moment_changes_nothing(
         process.kill()
     assert process.wait() in (0, -signal.SIGKILL)
     before = len(chat.requests)
-    assert started(machine).wait(120) == 0
+    done = replace(machine, within=True).main(*PORT[1:])
+    assert done.returncode == 0, done.stderr
     assert tree(machine.work / "generated_datasets" / "quiz_ko") == files
     first, second = chat.requests[:before], chat.requests[before:]
     later = set().union(*map(texts, second)) if second else set()
@@ -124,8 +126,8 @@ def test_a_resumed_run_shows_the_model_the_same_examples(tmp_path: Path) -> None
     seen = []
     for killed in (False, True):
         with ChatServer() as chat:
-            machine = Machine(tmp_path / str(killed), chat=chat)
-            assert machine.run(*boats(machine, "old.jsonl", range(10, 14))).returncode == 0
+            machine = Machine(tmp_path / str(killed), chat=chat, within=True)
+            assert machine.main(*boats(machine, "old.jsonl", range(10, 14))[1:]).returncode == 0
             command = boats(machine, "new.jsonl", range(50, 80))
             chat.reset()
             if killed:
@@ -144,7 +146,7 @@ def test_a_resumed_run_shows_the_model_the_same_examples(tmp_path: Path) -> None
                 process.kill()
                 process.wait()
                 chat.slot_rate = None
-            assert machine.run(*command).returncode == 0
+            assert machine.main(*command[1:]).returncode == 0
             seen.append(examples(chat.requests))
     whole, resumed = seen
     assert len(whole) == 30 and all(like[0] for like in whole.values())

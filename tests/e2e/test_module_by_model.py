@@ -35,7 +35,7 @@ KEY = b"sk-test-key"
 @pytest.fixture
 def machine(tmp_path: Path, chat: ChatServer) -> Machine:
     """A machine with a dataset, whose split is "test", and a server."""
-    return put(Machine(tmp_path, chat=chat), ROWS)
+    return put(Machine(tmp_path, chat=chat, within=True), ROWS)
 
 
 def put(machine: Machine, rows: Sequence[Mapping[str, object]]) -> Machine:
@@ -179,7 +179,7 @@ def test_a_module_is_held_to_its_other_ways(machine: Machine, chat: ChatServer) 
 
 def test_two_splits_of_two_subsets(tmp_path: Path, chat: ChatServer) -> None:
     """Every split of every subset is verified; a module that knows one of them is refused."""
-    machine = put(Machine(tmp_path, chat=chat), ROWS)
+    machine = put(Machine(tmp_path, chat=chat, within=True), ROWS)
     (machine.work / "quiz" / "train.jsonl").write_text(
         "".join(json.dumps(row | {"answer": 2 - int(str(row["answer"]))}) + "\n" for row in ROWS)
     )
@@ -200,7 +200,7 @@ def test_the_other_way_of_generation_for_another_kind(tmp_path: Path, chat: Chat
         }
         for i in range(3, 9)
     ]
-    machine = put(Machine(tmp_path, chat=chat), rows)
+    machine = put(Machine(tmp_path, chat=chat, within=True), rows)
     code = Path(machine.ported(*PORT[:4])["module_path"]).read_text("utf-8")
     chat.answer = scripted(fenced(code.replace("as_number(gold)", "-1", 1)), fenced(code))
     found = machine.ported(*PORT)

@@ -38,9 +38,9 @@ class Billing(ChatServer):
         return (self.sent * PRICE_IN + self.came * PRICE_OUT) / 1e6
 
 
-def priced(where: Path, chat: ChatServer) -> Machine:
+def priced(where: Path, chat: ChatServer, *, within: bool = True) -> Machine:
     """A machine whose user has written the price of the model `fake` down."""
-    machine = Machine(where, chat=chat)
+    machine = Machine(where, chat=chat, within=within)
     home = Path(machine.environment["HRET_HOME"])
     home.mkdir(parents=True)
     (home / "prices.yaml").write_text(PRICES, "utf-8")
@@ -97,7 +97,7 @@ def test_a_budget_is_never_exceeded_and_nothing_is_paid_twice(
     """By the server's own bill. Exit status 2 says how to go on, and going on pays for the rest."""
     rows = rows_of(shared_data / "gsm8k_test.jsonl")[:120]
     with Billing(fault_rate=fault_rate, seed=3, slow_seconds=0.02, retry_after=0.01) as chat:
-        machine = priced(tmp_path, chat)
+        machine = priced(tmp_path, chat, within=not fault_rate)
         port = ("--dataset", written(machine, "gsm_test.jsonl", rows), "--model", "fake")
         most = 0.6 * machine.ported(*port, "--dry-run")["estimate"]["cost_usd"]
         done = machine.main(*port, "--max-cost", f"{most:.6f}", "--json")
@@ -162,7 +162,7 @@ def test_tokens_a_minute_are_kept(tmp_path: Path) -> None:
 
 def hret(machine: Machine, *arguments: str) -> Any:
     """`hret memory ... --json`."""
-    done = machine.run("-m", "hret", "memory", *arguments, "--json")
+    done = machine.hret("memory", *arguments, "--json")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -180,7 +180,7 @@ def travelled(
         for i in range(12)
     ]
     with ChatServer() as chat:
-        machine = Machine(tmp_path_factory.mktemp("travelled"), chat=chat)
+        machine = Machine(tmp_path_factory.mktemp("travelled"), chat=chat, within=True)
         port = ("--dataset", written(machine, "boxes_test.jsonl", rows))
         first = machine.ported(*port)
         made = ported_rows(first)

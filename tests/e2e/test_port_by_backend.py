@@ -130,6 +130,8 @@ def test_what_a_backend_cannot_be_asked(fake: type[FakeBackend], quiz: str) -> N
         ({"batch": True}, "--batch is for models behind"),
         ({"model_params": {"api_key": "sk-x"}}, "holds 'api_key'"),
         ({"model_params": {"extra": {"aws_secret": "x"}}}, "holds 'aws_secret'"),
+        ({"model_params": {"extra_headers": {"a": "x"}}}, "holds 'extra_headers'"),
+        ({"model_params": {"api_base": "http://h/v1?key=x"}}, "holds 'api_base'"),
         ({"model_params": {"dtipe": "x"}}, "dtipe"),
         ({"model": "m", "model_params": {"dtype": "x"}}, "this job names none"),
         ({"model": "vllm"}, "no translator called 'vllm'"),

@@ -67,7 +67,7 @@ def test_a_finished_port_is_answered_from_its_record(chat: ChatServer, tmp_path:
 def test_whatever_differs_is_no_longer_answered_from_the_record(tmp_path: Path) -> None:
     """Nothing is asked of a server that refuses the key: exit status 2 tells that it would be."""
     with ChatServer(key="sk-test-key") as chat:
-        machine = Machine(tmp_path, chat=chat)
+        machine = Machine(tmp_path, chat=chat, within=True)
         for split in ("train", "test"):
             written(machine, f"quiz/{split}.jsonl", quiz(3 if split == "test" else 5))
         said = machine.ported("--dataset", "quiz", "--dry-run")["plan"]
@@ -102,7 +102,7 @@ def test_whatever_differs_is_no_longer_answered_from_the_record(tmp_path: Path) 
 
 def test_a_split_that_was_renamed_is_ported_anew(chat: ChatServer, tmp_path: Path) -> None:
     """The name of a file in a folder names its split, and so is part of the source."""
-    machine = Machine(tmp_path, chat=chat)
+    machine = Machine(tmp_path, chat=chat, within=True)
     written(machine, "quiz/test.jsonl", quiz(4))
     machine.ported("--dataset", "quiz")
     (machine.work / "quiz" / "test.jsonl").rename(machine.work / "quiz" / "train.jsonl")
@@ -137,7 +137,7 @@ def test_an_edit_during_a_port_is_not_taken_for_ported(chat: ChatServer, tmp_pat
 def test_what_changed_is_asked_and_nothing_else(chat: ChatServer, tmp_path: Path) -> None:
     """A row added or changed: one request. A term edited: exactly the rows with it. A translation
     locked by a person: no request, and it is in the port."""
-    machine = Machine(tmp_path, chat=chat)
+    machine = Machine(tmp_path, chat=chat, within=True)
     rows = quiz(12)
     (machine.work / "terms.csv").write_text("dog,개\ncow,소\n", "utf-8")
 
@@ -170,7 +170,7 @@ def test_what_changed_is_asked_and_nothing_else(chat: ChatServer, tmp_path: Path
 
     locked = {"source": rows[1]["question"], "target": "고양이는 뼈다귀 1을 어디에 숨겼을까요?"}
     written(machine, "people.jsonl", [locked])
-    done = machine.run("-m", "hret", "memory", "import", "people.jsonl")
+    done = machine.hret("memory", "import", "people.jsonl")
     assert done.returncode == 0, done.stderr
     last = port()
     assert chat.count() == 0
@@ -185,7 +185,7 @@ def test_failed_rows_are_asked_again(tmp_path: Path) -> None:
             said = super()._said(ask, fault)
             return said.replace(forward("bone 7?"), "bone 7?" * 40) if self.lang == "ko" else said
 
-    machine = Machine(tmp_path)
+    machine = Machine(tmp_path, within=True)
     rows = quiz(9)
     port = ("--dataset", written(machine, "quiz_test.jsonl", rows), "--max-retries", "1")
     with Stubborn() as machine.chat:
@@ -220,7 +220,7 @@ def test_a_new_commit_on_the_hub_is_ported(
 
 def test_all_splits_go_through_one_engine(chat: ChatServer, tmp_path: Path) -> None:
     """Rows of three splits share requests, an equal row is sent once, and each split is right."""
-    machine = Machine(tmp_path, chat=chat)
+    machine = Machine(tmp_path, chat=chat, within=True)
     rows = quiz(9)
     parts = {"train": rows[:5], "validation": [rows[0], *rows[5:7]], "test": [*rows[7:], rows[1]]}
     for split, some in parts.items():

@@ -43,7 +43,7 @@ def ported(machine: Machine, *more: str, status: int = 1) -> dict[str, Any]:
 
 def hret(machine: Machine, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`hret ARGUMENTS...`"""
-    return machine.run("-m", "hret", *arguments)
+    return machine.hret(*arguments)
 
 
 def files_of(result: dict[str, Any]) -> dict[str, str]:
@@ -105,7 +105,7 @@ def test_corrections_come_in_and_a_later_port_makes_the_same_bytes(
 ) -> None:
     """A corrected cell, an equal one elsewhere, a failed row that is whole now: nothing is asked,
     then or later."""
-    machine = Machine(tmp_path, chat=chat)
+    machine = Machine(tmp_path, chat=chat, within=name != "a.xlsx")
     result = ported(machine)
     assert [f["row"] for f in rows_of(Path(result["failed_path"]))] == [2]
     lines = exported(machine, name)
@@ -141,7 +141,7 @@ def test_an_edited_translation_counts_and_a_stale_file_does_not(
     chat: ChatServer, tmp_path: Path
 ) -> None:
     """Edits in place; the same import again changes nothing; a file from before is refused."""
-    machine = Machine(tmp_path, chat=chat)
+    machine = Machine(tmp_path, chat=chat, within=True)
     result = ported(machine)
     lines = exported(machine, "a.csv", "--only", "all")
     place = next(i for i, line in enumerate(lines) if line["source"] == "a banana")
@@ -161,7 +161,7 @@ def test_an_edited_translation_counts_and_a_stale_file_does_not(
 
 def test_files_that_are_none_are_refused(chat: ChatServer, tmp_path: Path) -> None:
     """Empty ones, others' bytes, another suffix, a folder, an unknown port, a source that went."""
-    machine = Machine(tmp_path, chat=chat)
+    machine = Machine(tmp_path, chat=chat, within=True)
     ported(machine)
     for name, content, said in (
         ("a.xlsx", b"PK\x03\x04 no", "no .xlsx file"),
@@ -189,7 +189,7 @@ def test_a_failed_row_stays_failed_until_all_of_it_is_there(
     chat: ChatServer, tmp_path: Path
 ) -> None:
     """Half a row is locked and named; exit status 1; the rest can follow."""
-    machine = Machine(tmp_path, chat=chat)
+    machine = Machine(tmp_path, chat=chat, within=True)
     result = ported(machine)
     lines = exported(machine, "a.jsonl", "--only", "failed")
     assert {line["id"] for line in lines} == {"default/test/2"}
@@ -207,7 +207,7 @@ def test_a_failed_row_stays_failed_until_all_of_it_is_there(
 
 def test_splits_of_several_runs_are_corrected_together(chat: ChatServer, tmp_path: Path) -> None:
     """A split that an earlier run ported is opened again, and shown with its source."""
-    machine = Machine(tmp_path, chat=chat)
+    machine = Machine(tmp_path, chat=chat, within=True)
     for split in ("train", "test"):
         rows = [{"question": f"What is a {split} of {n} boxes?"} for n in range(3)]
         written(machine, f"boxes/{split}.jsonl", rows)
@@ -262,7 +262,7 @@ def test_the_report_is_the_same_on_every_machine(chat: ChatServer, tmp_path: Pat
     """Its path is printed; one that is missing is written again, byte for byte."""
     pages = []
     for name in ("one", "two"):
-        machine = Machine(tmp_path / name, chat=chat)
+        machine = Machine(tmp_path / name, chat=chat, within=name == "two")
         result = ported(machine)
         page = Path(result["path"], "report.html")
         pages.append(page.read_bytes())

@@ -29,9 +29,9 @@ PORT = (str(ROOT / "src" / "main.py"), "--dataset", "quiz.jsonl", "--model", "fa
         "--batch-size", "2", "--concurrency", "4", "--json")  # fmt: skip
 
 
-def machine_of(where: Path, chat: ChatServer) -> Machine:
+def machine_of(where: Path, chat: ChatServer, *, within: bool = True) -> Machine:
     """A machine with a dataset of sixty different rows."""
-    machine = Machine(where, chat=chat)
+    machine = Machine(where, chat=chat, within=within)
     rows = [
         {"question": f"How is the number {i} written in words?", 
          "choices": [f"first {i}", f"no {i}"], "answer": i % 2}
@@ -86,7 +86,7 @@ def port_of(machine: Machine) -> Path:
 
 def finished(machine: Machine) -> dict[str, bytes]:
     """Port to the end; the port's files. Nothing else is left beside it."""
-    done = machine.run(*PORT)
+    done = machine.main(*PORT[1:])
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["rows"]["passed"] == ROWS
     root = machine.work / "generated_datasets"
@@ -99,7 +99,7 @@ def finished(machine: Machine) -> dict[str, bytes]:
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The files of a port that nobody stopped."""
     with ChatServer() as chat:
-        files = finished(machine_of(tmp_path_factory.mktemp("whole"), chat))
+        files = finished(machine_of(tmp_path_factory.mktemp("whole"), chat, within=False))
         assert set(chat.sources().values()) == {1}
     named = {"port.json", "dataset.py", "plan.yaml", "checks.jsonl", "failed.jsonl", "README.md"}
     assert named < set(files)
@@ -107,17 +107,22 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return files
 
 
-def test_ctrl_c_keeps_what_is_paid_for(
-    tmp_path: Path, chat: ChatServer, uninterrupted: dict[str, bytes]
+@pytest.mark.parametrize(("sign", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_keeps_what_is_paid_for(
+    sign: signal.Signals,
+    status: int,
+    tmp_path: Path,
+    chat: ChatServer,
+    uninterrupted: dict[str, bytes],
 ) -> None:
-    """Ctrl-C ends with 130 and how to go on; the next run asks only what has no answer yet."""
+    """It says how to go on; the next run asks only what has no answer yet."""
     machine = machine_of(tmp_path, chat)
     chat.slot_rate = SLOWLY
     with started(machine) as process:
         wait_until(process, lambda: answered(chat) >= 3)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sign)
         out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    assert process.returncode == status, err
     assert "Traceback" not in err
     assert "run the same command again" in err
     assert out == ""
@@ -187,7 +192,7 @@ def test_a_kill_loses_nothing(
 
 def test_kills_in_a_row(tmp_path: Path, chat: ChatServer, uninterrupted: dict[str, bytes]) -> None:
     """Killed after each few answers, a port still gets on, and ends as if it never was."""
-    machine = machine_of(tmp_path, chat)
+    machine = machine_of(tmp_path, chat, within=False)
     chat.slot_rate = SLOWLY
     for _ in range(2):
         before = answered(chat)
@@ -236,7 +241,7 @@ def test_two_at_once(tmp_path: Path, chat: ChatServer) -> None:
         with chat.held():
             wait_until(process, lambda: chat.count() >= 1)
             sent = chat.count()
-            second = machine.run(*PORT)
+            second = machine.main(*PORT[1:])
             assert second.returncode == 2, second.stderr
             assert "another process is porting quiz_ko" in second.stderr
             assert "Traceback" not in second.stderr
@@ -255,7 +260,7 @@ def test_what_another_process_is_moving_is_left_alone(tmp_path: Path, chat: Chat
     port_of(machine).rename(work / "quiz_ko.old")
     with (work / "quiz_ko.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        second = machine.run(*PORT)
+        second = machine.main(*PORT[1:])
         assert second.returncode == 2, second.stderr
         assert (work / "quiz_ko.old").is_dir()
         assert not port_of(machine).exists()

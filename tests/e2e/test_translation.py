@@ -83,7 +83,7 @@ def test_thirty_percent_faults_leave_nothing_silently_wrong(
     failed; the status says which. Once the server is well, only what failed is asked again."""
     everything = rows_of(shared_data / "gsm8k_test.jsonl")
     source = random.Random(seed).sample(everything, 300)
-    machine = Machine(tmp_path)
+    machine = Machine(tmp_path, within=structured)
     data = written(machine, "gsm8k_test.jsonl", source)
     port = ("--dataset", data, "--batch-size", "3", "--json", *options)
     with ChatServer(fault_rate=0.3, seed=seed, structured=structured, slow_seconds=0.05) as chat:
@@ -171,7 +171,7 @@ def test_an_article_of_50_000_characters_is_ported_whole(
             ]
         )
     ]
-    machine = Machine(tmp_path, chat=chat)
+    machine = Machine(tmp_path, chat=chat, within=True)
     result = machine.ported("--dataset", written(machine, "articles_test.jsonl", rows))
     assert result["rows"]["passed"] == len(rows)
     for old, new in zip(rows, ported_rows(result), strict=True):
@@ -210,7 +210,7 @@ ANIMALS = [
 def test_glossary_register_and_style_reach_the_prompt(chat: ChatServer, tmp_path: Path) -> None:
     """Only the terms of a request's rows travel with it, and they are kept to; the register and the
     style stand in every system prompt. As JSON the same terms ask nothing again."""
-    machine = Machine(tmp_path, chat=chat)
+    machine = Machine(tmp_path, chat=chat, within=True)
     data = written(machine, "animals_test.jsonl", ANIMALS)
     terms = {"dog": "개", "hot dog": "핫도그", "barn": "외양간", "zebra": "얼룩말"}
     csv = "term,translation\n" + "".join(f"{k},{v}\n" for k, v in terms.items())
@@ -241,7 +241,7 @@ def test_glossary_register_and_style_reach_the_prompt(chat: ChatServer, tmp_path
 def test_a_term_that_the_model_will_not_use_is_flagged(chat: ChatServer, tmp_path: Path) -> None:
     """Asked for once more with the reason, then kept and named: nothing is hidden, nothing lost."""
     chat.obeys = False
-    machine = Machine(tmp_path, chat=chat)
+    machine = Machine(tmp_path, chat=chat, within=True)
     (machine.work / "terms.csv").write_text("cow,소\n", "utf-8")
     data = written(machine, "animals_test.jsonl", ANIMALS)
     result = machine.ported("--dataset", data, "--glossary", "terms.csv", "--concurrency", "1")
@@ -266,7 +266,7 @@ def test_a_wrong_glossary_is_refused_with_its_line(
     name: str, content: str, said: str, chat: ChatServer, tmp_path: Path
 ) -> None:
     """Before anything is asked."""
-    machine = Machine(tmp_path, chat=chat)
+    machine = Machine(tmp_path, chat=chat, within=True)
     (machine.work / name).write_text(content, "utf-8")
     data = written(machine, "animals_test.jsonl", ANIMALS)
     done = machine.main("--dataset", data, "--glossary", name)
@@ -308,7 +308,7 @@ def test_an_extractive_answer_starts_where_it_stands(tmp_path: Path) -> None:
     """Of two places it keeps its own; an answer that its context does not hold fails the row."""
     rows = squad()
     with Rewording() as chat:
-        machine = Machine(tmp_path, chat=chat)
+        machine = Machine(tmp_path, chat=chat, within=True)
         data = written(machine, "squad_test.jsonl", rows)
         plan = planned(machine, data, task={"span": SPAN})
         result = machine.ported("--dataset", data, "--plan", plan, status=1)
@@ -340,7 +340,7 @@ def test_a_flag_switched_off_for_a_leaf_is_not_raised_there(tmp_path: Path) -> N
         for i in range(4)
     ]
     with Miscounting() as chat:
-        machine = Machine(tmp_path, chat=chat)
+        machine = Machine(tmp_path, chat=chat, within=True)
         data = written(machine, "birds_test.jsonl", rows)
         plan = planned(machine, data, ignore={"question": ["numbers"]})
         result = machine.ported("--dataset", data, "--plan", plan)
