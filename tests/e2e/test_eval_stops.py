@@ -64,7 +64,7 @@ def resumed(machine: Machine, chat: ChatServer, *more: str) -> set[str]:
     ("sign", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
 def test_a_signal_keeps_what_is_being_answered(
-    sign: signal.Signals, status: int, tmp_path: Path, chat: ChatServer
+    sign: signal.Signals, status: int, tmp_path: Path, chat: ChatServer, hangups: None
 ) -> None:
     """The command that goes on without the key in it, and no answered request asked again."""
     machine = machine_of(tmp_path, chat)
@@ -85,7 +85,9 @@ def test_a_signal_keeps_what_is_being_answered(
     assert info(machine)["usage"]["requests"] == SAMPLES
 
 
-def test_a_terminal_that_is_closed_costs_nothing(tmp_path: Path, chat: ChatServer) -> None:
+def test_a_terminal_that_is_closed_costs_nothing(
+    tmp_path: Path, chat: ChatServer, hangups: None
+) -> None:
     """As when an ssh connection breaks: there is nothing left to write to, and what is being
     answered is kept all the same."""
     machine = machine_of(tmp_path, chat)

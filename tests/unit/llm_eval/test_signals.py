@@ -10,6 +10,8 @@ import pytest
 
 from llm_eval.signals import as_ctrl_c
 
+pytestmark = pytest.mark.usefixtures("hangups")
+
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGHUP])
 def test_the_first_one_interrupts(sign: signal.Signals) -> None:
