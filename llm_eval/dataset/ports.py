@@ -159,10 +159,17 @@ def _trusting(port: Port) -> str:
 def without_sandbox(port: Port) -> UserError:
     """Why a module that runs in the sandbox alone does not run here, and what to do."""
     return UserError(
-        f"{port.folder / MODULE} was written by a model ({port.manifest.module_way}), and this "
-        "machine has no sandbox to run it in",
+        f"{port.folder / MODULE} {_origin(port)}, and this machine has no sandbox to run it in",
         hint=f"install bubblewrap; or read the module, then: {_trusting(port)}",
     )
+
+
+def _origin(port: Port) -> str:
+    """Why a module is not run in this process."""
+    way = port.manifest.module_way
+    if way == "template":
+        return "is not what this version's template gives"
+    return f"was written by a model ({way})"
 
 
 def module_class(port: Port) -> type[BaseDataset]:
@@ -177,8 +184,7 @@ def module_class(port: Port) -> type[BaseDataset]:
         raise refusal(port)
     if way == "sandbox":
         raise UserError(
-            f"{path} was written by a model ({port.manifest.module_way}): it runs in the sandbox "
-            "and gives no class",
+            f"{path} {_origin(port)}: it runs in the sandbox and gives no class",
             hint=f"read it, then: {_trusting(port)}",
         )
     before = {n: DATASETS.get(n) for n in (port.manifest.slug,) if n in DATASETS}

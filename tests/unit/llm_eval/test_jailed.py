@@ -130,6 +130,16 @@ def test_it_never_runs_here(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
+def test_a_module_of_an_earlier_template_is_not_called_a_models() -> None:
+    """It runs in the sandbox as well, and the reason is told as it is."""
+    folder = written()
+    manifest = replace(read_manifest(folder), module_way="template")
+    (folder / "port.json").write_text(manifest.to_json(), "utf-8")
+    with pytest.raises(UserError, match="is not what this version's template gives"):
+        dataset_class("quiz_ko")
+    assert load_datasets("quiz_ko").evaluate_prediction(0, "서울") == (True, 1.0)
+
+
 def test_it_gives_no_class() -> None:
     """What runs elsewhere cannot be subclassed; the way to a class is told."""
     written()
