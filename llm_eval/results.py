@@ -208,7 +208,7 @@ class EvaluationResult:
                 out.writelines(self._json())
             if new != target:
                 new.replace(target.resolve())
-        except BaseException:
+        except BaseException:  # Ctrl-C too leaves no half of a file
             if new != target:
                 new.unlink(missing_ok=True)
             raise

@@ -52,11 +52,13 @@ class Endpoint:
         for name, value in self.headers:
             if not _NAME.fullmatch(name) or _UNSENDABLE.search(value):
                 raise UserError(
-                    f"the header {name!r} holds a sign that no header can",
+                    f"the header {name!r} holds a character that no header may",
                     hint="is it pasted whole, without the end of its line?",
                 )
         if self.api_key and not re.fullmatch(r"[!-~]+", self.api_key.reveal()):
-            raise UserError("the API key holds a sign that no key has", hint="is it pasted whole?")
+            raise UserError(
+                "the API key holds a character that no key has", hint="is it pasted whole?"
+            )
         if re.search(r"//[^/]*@", self.base_url):
             raise UserError(
                 "api_base holds a user or a password: http://...@...",

@@ -167,19 +167,6 @@ def test_a_bug_ends_the_run() -> None:
         run(Buggy())
 
 
-def test_no_reply_moves_to_another_sample_when_a_backend_loses_some() -> None:
-    """A batch of too few predictions is divided until each is one sample's own."""
-
-    class Halving(Plugged):
-        async def generate(self, prompts: Sequence[Prompt]) -> list[Prediction]:
-            told = [Prediction(sample_id=p.sample_id, text=right(p.text)) for p in prompts]
-            return told[: max(1, len(told) // 2)]
-
-    found = run(Halving())
-    assert counts(found) == (1.0, SIZE, 0, 0)
-    assert [s["prediction"] for s in found.samples] == [f"정답: {i}" for i in range(SIZE)]
-
-
 def test_a_prediction_that_never_comes_is_a_failure() -> None:
     """A backend with nothing to give for a sample costs that sample, and says how many it gave."""
 
