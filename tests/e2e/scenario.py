@@ -103,7 +103,7 @@ class Machine:
     def ported(self, *arguments: str, status: int = 0) -> dict[str, Any]:
         """The JSON result of a port that ends with `status`."""
         done = self.main(*arguments, "--json")
-        assert done.returncode == status, done.stderr
+        assert done.returncode == status, done.stderr or done.stdout
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 

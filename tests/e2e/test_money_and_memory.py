@@ -89,6 +89,20 @@ def test_a_model_without_a_price_has_tokens_and_no_budget(chat: ChatServer, tmp_
     assert result["cost_usd"] is None and result["usage"]["prompt_tokens"] > 0
 
 
+def finished(machine: Machine, *port: str) -> dict[str, Any]:
+    """The result of a port, gone on with while rows fail: by chance one may use its tries up.
+
+    How rows are packed depends on what the budget left over, and chance on the pack.
+    """
+    for _ in range(4):
+        done = machine.main(*port, "--json")
+        result: dict[str, Any] = json.loads(done.stdout)
+        assert done.returncode == (1 if result["rows"]["failed"] else 0), done.stderr
+        if done.returncode == 0:
+            return result
+    pytest.fail(f"rows still fail: {result['failures']}")
+
+
 @pytest.mark.data
 @pytest.mark.parametrize("fault_rate", [0.0, 0.3])
 def test_a_budget_is_never_exceeded_and_nothing_is_paid_twice(
@@ -108,7 +122,7 @@ def test_a_budget_is_never_exceeded_and_nothing_is_paid_twice(
         paid = chat.sources(answered=True)
         assert paid
         chat.reset()
-        result = machine.ported(*port, "--max-cost", "5", status=0)
+        result = finished(machine, *port, "--max-cost", "5")
         assert result["rows"]["passed"] == len(rows)
         if not fault_rate:
             assert not paid & chat.sources()
