@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 SHORTEST = 4  # characters of a text that is taken out of messages
-_NAMED = re.compile(
-    r"key(?!word|board)|token(?!iz)|secret|auth(?!or(?!i[sz]))|password|passwd|cookie|credential",
+_NAMED = re.compile(  # Portkey, a gateway, has its name in that of each of its headers
+    r"(?<!x-port)key(?!word|board)|token(?!iz)|secret|auth(?!or(?!i[sz]))|password|passwd|cookie|credential",
     re.IGNORECASE,
 )
 _HEADERS = re.compile(r"headers?$", re.IGNORECASE)
@@ -73,8 +73,10 @@ def is_secret(name: str, value: Any = "") -> bool:
 
     >>> [is_secret(n) for n in ("apiKey", "x-api-key", "AWS_ACCESS_KEY_ID", "X-Foo-Auth")]
     [True, True, True, True]
-    >>> [is_secret(n) for n in ("tokenizer", "author", "eos_token", "stop")], is_secret("tokens", 5)
-    ([False, False, False, False], False)
+    >>> [is_secret(n) for n in ("tokenizer", "author", "eos_token")], is_secret("tokens", 5)
+    ([False, False, False], False)
+    >>> [is_secret(n) for n in ("x-portkey-api-key", "portkey", "x-portkey-provider")]
+    [True, True, False]
     """
     if isinstance(value, Secret):
         return True

@@ -166,8 +166,7 @@ def hashed(**pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     """
     found = {}
     for group, told in pairs.items():
-        # Portkey, a gateway, has its name in that of each of its headers.
-        bare = [(name.lower().replace("portkey", ""), value) for name, value in told]
+        bare = [(name.lower(), value) for name, value in told]
         if kept := sorted(pair for pair in bare if not is_secret(*pair)):
             found[f"{group}_sha256"] = hashlib.sha256(json.dumps(kept).encode()).hexdigest()
     return found
