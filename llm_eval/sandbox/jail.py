@@ -225,6 +225,8 @@ class Jail:
 
     def _write(self, data: bytes) -> None:
         assert self._process.stdin
+        if self._process.poll() is not None:  # what bubblewrap leaves may hold the pipe a moment
+            raise JailError(self._why())
         view = memoryview(data)
         try:
             while view:
