@@ -90,10 +90,7 @@ def made(job: PortJob, model: str) -> Served:
     key = f"{asked} {files}"
     with _lock:
         if key not in _loaded:
-            found = backend_of(model)
-            assert found is not None
-            name, rest = found
-            one = Served(load_model(name, **({"model_name": rest} if rest else {}), **params))
+            one = Served(load_model(model, **params))
             for old in [k for k, v in _loaded.items() if v.asked == asked and not v.served.users]:
                 del _loaded[old]
             _loaded[key] = _Loaded(one, asked, files)

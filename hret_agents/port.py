@@ -28,7 +28,7 @@ from hret_agents.steps.write import write_module
 from hret_agents.translate.chat import policy_of
 from hret_agents.translate.memory import Memory, unit_key
 from hret_agents.translate.write import tables
-from hret_agents.translators import DEFAULT_MODEL
+from hret_agents.translators import DEFAULT_MODEL, chosen
 from llm_eval import settings
 from llm_eval.dataset.spec import MANIFEST, MODULE
 from llm_eval.errors import UserError
@@ -123,6 +123,8 @@ class DryRun:
 def dry_run(job: PortJob, listener: Listener = silent) -> DryRun:
     """The plan of a job, and what it would cost. Needs no key."""
     check_names(job)
+    if job.model:
+        chosen(job)
     checked_params(job)
     models_asked(job)
     listener(Stage("download", job.dataset))

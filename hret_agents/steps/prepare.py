@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from hret_agents.ask import Asker, asker_of
+from hret_agents.backends import NAMED
 from hret_agents.hub import may_push
 from hret_agents.job import Listener, PortJob, Stage, silent
 from hret_agents.plan.glossary import merged, read_glossary
@@ -134,8 +135,8 @@ def check_names(job: PortJob) -> None:
     for backend in job.evaluate:
         name, _, model = backend.partition(":")
         MODELS.get(name)
-        if name == "openai" and not model:
-            raise UserError("--evaluate openai names no model", hint="--evaluate openai:NAME")
+        if name in ("openai", *NAMED) and not model:
+            raise UserError(f"--evaluate {name} names no model", hint=f"--evaluate {name}:NAME")
 
 
 def plan_of(job: PortJob, source: Source) -> Plan:

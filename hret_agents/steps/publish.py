@@ -179,13 +179,12 @@ def evaluations(port: Port, listener: Listener) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for backend in port.job.evaluate:
         listener(Stage("evaluate", backend))
-        name, _, model = backend.partition(":")
-        params: dict[str, Any] = {"model_name": model} if model else {}
-        if name == "openai":
-            params |= {"api_base": port.job.api_base, "api_key": port.job.api_key}
+        params: dict[str, Any] = {}
+        if backend.startswith("openai:"):
+            params = {"api_base": port.job.api_base, "api_key": port.job.api_key}
         try:
             dataset = load_datasets(str(port.folder))
-            found[backend] = Evaluator().run(name, dataset, model_params=params).metrics
+            found[backend] = Evaluator().run(backend, dataset, model_params=params).metrics
         except UserError as e:  # the port is done and is shown, whatever became of its evaluation
             found[backend] = {"error": str(e)}
     return found

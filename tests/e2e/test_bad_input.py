@@ -205,6 +205,7 @@ PORTS = [
     Bad(QUIZ, ("plain/home", "HRET_HOME"), {"HRET_HOME": "plain/home"}),
     Bad(f"{QUIZ} --split tset", ("did you mean 'test'",)),
     Bad(f"{QUIZ} --evaluate oracel", ("did you mean 'oracle'",)),
+    Bad(f"{QUIZ} --evaluate vllm", ("--evaluate vllm:NAME",)),
     Bad(f"{QUIZ}", ("no whole number",), {"BATCH_SIZE": "many"}),
     # plans
     Bad(f"{QUIZ} --plan plan_no.yaml", ("plan_no.yaml",)),
@@ -228,6 +229,7 @@ PORTS = [
     Bad(QUIZ, ("could not be reached", "--api-base"), {"OPENAI_BASE_URL": f"{NOBODY}/v1"}),
     Bad(f"{QUIZ} --api-base localhost:1", ("localhost:1", "http://")),
     Bad("quiz.jsonl --model huggingface", ("'huggingface'", "--api-base")),
+    Bad("quiz.jsonl --model oracle --dry-run", ("'oracle'", "--api-base")),
     Bad("quiz.jsonl --model memory:no.jsonl", ("no.jsonl",)),
     # the Hub
     Bad("org/one", ("org/one", "HF_TOKEN"), {"HF_TOKEN": "hf_wrong"}),
