@@ -174,6 +174,22 @@ def test_ctrl_c_keeps_what_is_finished(fake: type[FakeBackend], quiz: str) -> No
     assert first and not first & {p.text for call in model.calls[stopped:] for p in call}
 
 
+def test_a_backend_calls_the_name_of_its_model_as_it_likes(quiz: str) -> None:
+    """`NAME:MODEL` translates and is evaluated, as `load_model` takes it."""
+
+    class Own(FakeBackend):
+        def __init__(self, model: str) -> None:
+            super().__init__(model)
+
+    register_model("own")(Own)
+    try:
+        result = port_dataset(PortJob(dataset=quiz, model="own:m", evaluate=("own:m",)))
+    finally:
+        MODELS.forget(Own)
+    assert result.rows["passed"] == len(ROWS)
+    assert result.evaluations["own:m"]["n"] == len(ROWS)
+
+
 @pytest.fixture(scope="module")
 def talker(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random model that has a chat template."""
