@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from hret_agents.plan.chat import list_of
-from hret_agents.plan.hints import names_on, parts_of
+from hret_agents.plan.hints import is_wrong, names_on, parts_of
 from hret_agents.plan.look import FITS, Look
 from hret_agents.plan.records import EACH, LeafPath, Role, keys_of
 from hret_agents.plan.schema import Leaf, values
+from llm_eval.dataset.gold import MISSING
 
 Rows = Sequence[Mapping[str, Any]]
 Looks = Mapping[LeafPath, Look]
@@ -33,7 +34,7 @@ _STEMS = re.compile(
 )
 _UNSURE_STEMS = re.compile(r"(sol|alternative|candidate|mc|hypothesis|hyp|quiz|answer)$")
 _MARKED = re.compile(r"^(.*?)[_ \[(-]*(\d{1,2}|[a-jA-J])[\])]?$")
-_WRONG = frozenset(("incorrect", "wrong", "distractor", "distractors", "false"))
+_NOT_ONE = frozenset("explanation reason answers distractors options choices".split())
 _EARLIER = frozenset(("pre", "revision", "extra", "original", "old"))
 
 
@@ -129,7 +130,7 @@ def _root(leaf: Leaf) -> tuple[str, ...] | None:
     keys = keys_of(leaf.path)
     for place, key in enumerate(keys):
         named = parts_of(key)
-        if key == EACH or _WRONG.intersection(named) or "correct" in named:
+        if key == EACH or is_wrong(key) or "correct" in named:
             continue
         if (named[-1:] and named[-1] in _LISTS) or "choice" in named:
             return keys[: place + 1]
@@ -197,7 +198,7 @@ def _beside_wrong_ones(leaves: Sequence[Leaf], looks: Looks, rows: Rows) -> Grou
     """A column that always holds the right answer, beside columns that always hold wrong ones."""
     single = [x for x in leaves if x.kind == "string" and not x.listed and looks[x.path].texts]
     single = [x for x in single if not _EARLIER.intersection(parts_of(x.name))]
-    wrong = [x for x in single if _WRONG.intersection(parts_of(x.name)) and _may_be_chosen(x)]
+    wrong = [x for x in single if is_wrong(x.name) and _may_be_chosen(x)]
     right = [x for x in single if x not in wrong and _is_right(x) and not looks[x.path].letters]
     if not right or not wrong:
         return None
@@ -205,15 +206,17 @@ def _beside_wrong_ones(leaves: Sequence[Leaf], looks: Looks, rows: Rows) -> Grou
     wrong = [x for x in wrong if keys_of(x.path)[:-1] == keys_of(gold.path)[:-1]]
     wrong.sort(key=lambda x: (len(x.name), x.name))
     paths = [gold.path, *(x.path for x in wrong)]
-    apart = sum(len({str(row_value(row, p)) for p in paths}) == len(paths) for row in rows)
-    if not wrong or apart < FITS * len(rows):
+    given = [row for row in rows if str(row_value(row, gold.path)).strip() not in MISSING]
+    apart = sum(len({str(row_value(row, p)) for p in paths}) == len(paths) for row in given)
+    if not wrong or apart < FITS * len(given):
         return None
     return Group(paths=paths, gold=gold.path)
 
 
 def _may_be_chosen(leaf: Leaf) -> bool:
+    """Is it one wrong answer: not why it is wrong, nor several in one text?"""
     parts = parts_of(leaf.name)
-    return len(names_on(leaf.path)) == 1 and not {"explanation", "reason"}.intersection(parts)
+    return len(names_on(leaf.path)) == 1 and not _NOT_ONE.intersection(parts)
 
 
 def _is_right(leaf: Leaf) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hret_agents.plan.choices import Group
@@ -23,16 +23,20 @@ ROLE_OF: dict[str, Role] = {
     "flags": Role.answer_label,
 }
 _PART = re.compile(r"[,;/&|\s]+|(?<=[A-J])(?=[A-J])")
+_ENOUGH = 20  # golds, none of them 0, that tell on which base they are counted
 _WRAPPED = re.compile(r"^\s*(?:\(([A-Ja-j])\)|([A-Ja-j])[.)])\s*$")
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How a leaf names the right choice. `graded`: one choice a row, in a form that can be read."""
+    """How a leaf names the right choice. `graded`: one choice a row, in a form that can be read.
+    `guessed`: as well as from this base the choices might be counted from the other.
+    """
 
     kind: AnswerKind
     base: int = 0
     graded: bool = True
+    guessed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ def form_of(leaf: Leaf, rows: Rows, group: Group) -> Form | None:
         return None
     several = leaf.listed and any(len(set(gold.said)) > 1 for gold in golds)
     if form := _fitting(golds, group):
-        return Form(form.kind, form.base, graded=not several and _readable(golds, form))
+        return replace(form, graded=not several and _readable(golds, form))
     parted = [_Gold(_parts(g.said), g.texts, g.labels) for g in golds]
     if leaf.kind == "string" and any(len(g.said) > 1 for g in parted):
         if (form := _fitting(parted, group)) and form.kind != "text":
@@ -95,8 +99,14 @@ def _fitting(golds: Sequence[_Gold], group: Group) -> Form | None:
     better = max(indices, key=lambda form: shares[form])  # of equals the first
     for form, share in shares.items():
         if share >= FITS and (form.kind != "index" or form == better):
-            return form
+            guessed = form == indices[0] == Form("index", 0) and share == shares[indices[1]]
+            return Form("index", 1, guessed=True) if guessed and _never_0(golds) else form
     return None
+
+
+def _never_0(golds: Sequence[_Gold]) -> bool:
+    """Is the first of the choices, if they are counted from 0, never right in many rows?"""
+    return len(golds) >= _ENOUGH and all(text.strip() != "0" for g in golds for text in g.said)
 
 
 def _share(golds: Sequence[_Gold], fits: Any) -> float:

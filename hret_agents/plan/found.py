@@ -17,13 +17,15 @@ from llm_eval.dataset.spec import AnswerKind, Task
 _NAMES = re.compile(
     r"^(answers?|answer_?(key|idx|index|letter|number|text|value|label|choice|option|id)|"
     r"(correct|right|best|short|final|expected|gold|true)_?(answers?|idx|index|option|choice|label|"
-    r"decision|letter|key|id|number|output)|(correct|right|gold|true)_?(answer|option|choice)_?"
+    r"decision|letter|key|id|number|output)|(golden|reference|ref|ideal|exact|standard|std|key|"
+    r"final|correct|gold|true)_?(ans|answers?)|(correct|ideal)_response|"
+    r"(correct|right|gold|true)_?(answer|option|choice)_?"
     r"(num|number|no|idx|index|id|letter|key|label)|correct|gold|golds|labels?|targets?|cop|solution|"
-    r"(\w+_)?answers|wellFormedAnswers|ground_?truth|ans|정답|답|output|verdict|sentiment|class|stance|emotion|intent|.*_label|"
-    r"label_.*|is_\w+)$",
+    r"(\w+_)?answers|wellFormedAnswers|ground_?truths?|gt|ideal|ans|정답|답|output|verdict|sentiment|"
+    r"polarity|class|stance|emotion|intent|.*_label|label_.*|is_\w+)$",
     re.I,
 )
-_ANSWERS = re.compile(r"^(\w+_)?(answers?|gold|ground_?truth)(_\w+)?$", re.I)
+_ANSWERS = re.compile(r"^(\w+_)?(answers?|gold|ground_?truths?)(_\w+)?$", re.I)
 _IN_ANSWERS = re.compile(
     r"^(normalized_?)?(value|aliases|text|texts|input_text|spans?|answer)$", re.I
 )
@@ -40,7 +42,7 @@ Looks = Mapping[LeafPath, Look]
 class Found:
     """What was found: the task, where its gold lies, and the roles that follow from it.
 
-    `why` says of a gold that was found why nothing can be graded by it.
+    `why` says why nothing can be graded, or what was taken for granted.
     """
 
     kind: Task = "ungraded"

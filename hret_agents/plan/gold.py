@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hret_agents.plan import hints
 from hret_agents.plan.choices import Group
+from hret_agents.plan.closed import closed_set, flag, is_class, is_flag, is_numeric, ratings
 from hret_agents.plan.forms import ROLE_OF, Form, flags_form, form_of, present
 from hret_agents.plan.found import Found, Rows, Seen, is_of_answers, may_be, might_be
-from hret_agents.plan.labels import in_order, is_known
+from hret_agents.plan.labels import is_known
 from hret_agents.plan.listed import first_of_listed
 from hret_agents.plan.look import FITS, Look
 from hret_agents.plan.records import EACH, LeafPath, Role, keys_of
@@ -21,29 +23,28 @@ from hret_agents.plan.schema import Leaf, values
 from hret_agents.plan.several import answers_one_of_several
 from hret_agents.plan.spans import find_span
 from hret_agents.plan.tested import find_tested
-from llm_eval.dataset.gold import MISSING, boxed, is_number, math_text
-from llm_eval.dataset.spec import AnswerKind, Task
+from llm_eval.dataset.gold import boxed, is_number, math_text
 
-__all__ = ["MISSING", "find"]
-_OF_ROWS = frozenset(  # a flag of these tells how a row was made, and nothing of what it says
-    "translated annotated reviewed verified edited generated synthetic augmented truncated public "
-    "private train test validation original machine deleted redacted gold".split()
-)
-_CLASSES = 12  # a written label with more different values is no closed set
-_OFTEN, _VERY_OFTEN = 2, 4  # so often must the values of a closed set recur
 _TRIED = 20  # rows in which a text must repeat a choice once to be looked at further
 _SMALL_LETTER = re.compile(r"^\s*\(?[a-j]\)?\s*$")
-_LETTERS = 26  # and more classes than letters are answered by their names
 _FREE_WORDS = 8  # a gold of more words, in the mean, is a text that no reply will equal
 _SPELLED_WORDS = 20  # of one of several; they may be whole sentences
 
 
 def find(seen: Seen, groups: Sequence[Group]) -> Found:
     """The gold of a dataset; none where it answers but one of the questions of a row."""
-    found = _found(seen, groups)
-    if found.answer is None or not _of_several(found.answer, seen):
-        return found
-    return found.ungraded(f"{found.answer} answers several questions of a row, each its own")
+    rare = [group for group in groups if _is_rare(group, seen)]
+    found = _found(seen, [group for group in groups if group not in rare])
+    if rare:
+        paths = [path for group in rare for path in group.paths]
+        why = f"most rows have no {paths[0]}, so no choices are shown in any"
+        found = replace(found, roles=dict.fromkeys(paths, Role.choices) | found.roles)
+        found = found if found.why else replace(found, why=why)
+    if found.answer is None:
+        return found if found.why else found.ungraded("no column was found to hold the answers")
+    if _of_several(found.answer, seen):
+        return found.ungraded(f"{found.answer} answers several questions of a row, each its own")
+    return found
 
 
 def _of_several(path: LeafPath, seen: Seen) -> bool:
@@ -59,13 +60,27 @@ def _found(seen: Seen, groups: Sequence[Group]) -> Found:
         graded = among[0]
     if graded is not None:
         return Found(**{**vars(graded), "roles": roles})
-    for way in (_code, _spans, _worked, _letters, _closed_set, _number, _free, _flag):
-        if found := way(seen):
-            return found
-    return Found()
+    pieces = Found()
+    for way in (_code, _spans, _worked, _letters, closed_set, _number, _free, flag, ratings):
+        if (found := way(seen)) and found.span and not found.answer:
+            pieces = found  # of what is asked about: the gold is elsewhere
+        elif found:
+            return replace(found, span=found.span or pieces.span, roles=found.roles | pieces.roles)
+    return pieces
 
 
 # -- among choices ---------------------------------------------------------------------------------
+
+
+def _is_rare(group: Group, seen: Seen) -> bool:
+    """Are the choices those of a few rows of a mixed set, each gold being mostly in the others?"""
+    own = (*group.paths, group.labels)
+    golds = [x.path for x in seen.leaves if may_be(x) and not is_flag(x) and x.path not in own]
+    given = [[r for r in seen.rows if any(map(present, values(r, path)))] for path in golds]
+    given = [rows for rows in given if rows]
+    chosen = [sum(bool(group.texts(row)) for row in rows) for rows in given]
+    few = all(2 * n < len(rows) for n, rows in zip(chosen, given, strict=True))
+    return group.sure and not group.flags and not group.gold and bool(given) and few
 
 
 def _among(seen: Seen, group: Group, flags: Sequence[LeafPath | None]) -> Found | None:
@@ -97,6 +112,7 @@ def _among(seen: Seen, group: Group, flags: Sequence[LeafPath | None]) -> Found 
         return Found(group=group, roles=roles)
     path, form = graded[0]
     return Found(
+        why=f"{path} is never 0, and is taken to count from 1" if form.guessed else "",
         kind="multiple_choice",
         answer=path,
         answer_kind=form.kind,
@@ -151,11 +167,16 @@ def _code(seen: Seen) -> Found | None:
 
 
 def _spans(seen: Seen) -> Found | None:
+    """Pieces of a context: the gold, or what is asked about; for that no name speaks of a gold."""
     spans = find_span(seen.leaves, seen.rows, seen.roles, may_be)
     if not spans:
         return None
     roles = {s.text: Role.answer_span for s in spans} | {s.start: Role.answer_start for s in spans}
-    return Found(kind="text", answer=spans[0].text, answer_kind="text", span=spans[0], roles=roles)
+    golds = [x.path for x in seen.leaves if may_be(x) or hints.is_aside(x.path)]
+    span = next((s for s in spans if s.text in golds), None)
+    if span is None:
+        return Found(span=spans[0], roles=roles)
+    return Found(kind="text", answer=span.text, answer_kind="text", span=span, roles=roles)
 
 
 def _worked(seen: Seen) -> Found | None:
@@ -202,7 +223,7 @@ def _math(seen: Seen) -> Found | None:
     return None
 
 
-# -- closed sets -----------------------------------------------------------------------------------
+# -- letters ---------------------------------------------------------------------------------------
 
 
 def _letters(seen: Seen) -> Found | None:
@@ -219,81 +240,14 @@ def _is_letter(look: Look) -> bool:
     return look.letters or look.share(_SMALL_LETTER) == 1.0
 
 
-def _closed_set(seen: Seen) -> Found | None:
-    """Labels with names, yes or no, and labels written out that recur."""
-    single = [leaf for leaf in seen.leaves if not leaf.listed]
-    classes = [leaf for leaf in single if leaf.kind == "class_label"]
-    named = [x for x in classes if may_be(x) or might_be(x)] or classes
-    if len(named) == 1 or (named and may_be(named[0])):
-        return _closed(named[0], list(named[0].names), "index")
-    for leaf in (x for x in single if may_be(x) and not _is_flag(x)):
-        if leaf.kind == "bool":
-            return _closed(leaf, ["False", "True"], "index")
-        if leaf.kind == "string" and (names := _label_names(leaf, seen)):
-            return _closed(leaf, names, "text")
-    return _ungraded_labels(seen)
-
-
-def _flag(seen: Seen) -> Found | None:
-    """Where nothing else may be a gold, what a bool says of the row: is_toxic."""
-    others = [seen.looks[x.path] for x in seen.leaves if may_be(x) and not _is_flag(x)]
-    if any(present(value) for look in others for value in look.values):
-        return None
-    flags = [x for x in seen.leaves if x.kind == "bool" and _is_flag(x) and not x.listed]
-    flags = [x for x in flags if hints.parts_of(x.name)[-1] not in _OF_ROWS]
-    return _closed(flags[0], ["False", "True"], "index") if len(flags) == 1 else None
-
-
-def _is_flag(leaf: Leaf) -> bool:
-    """is_toxic, is_impossible"""
-    return leaf.name.lower().startswith("is_")
-
-
-def _ungraded_labels(seen: Seen) -> Found | None:
-    """Labels that no task can be made of: they are kept, and nothing is guessed."""
-    kept = [x for x in seen.leaves if hints.is_label(x.name) and _has_no_names(x, seen)]
-    roles = dict.fromkeys((x.path for x in kept), Role.answer_label)
-    return Found(roles=roles) if kept else None
-
-
-def _has_no_names(leaf: Leaf, seen: Seen) -> bool:
-    """Numbers from 0 or 1 on and nothing that says what they stand for; or several labels a row."""
-    if leaf.listed and leaf.kind in ("class_label", "bool"):
-        return True
-    found = sorted(v for v in seen.looks[leaf.path].distinct if v != -1)
-    if leaf.kind != "int" or not 2 <= len(found) <= _CLASSES:
-        return False
-    return found[0] in (0, 1) and found == list(range(found[0], found[0] + len(found)))
-
-
-def _label_names(leaf: Leaf, seen: Seen) -> list[str]:
-    """The different labels of a leaf that has few; empty if it is no closed set."""
-    look = seen.looks[leaf.path]
-    names = in_order(v for v in look.distinct if isinstance(v, str) and present(v))
-    if seen.roles[leaf.path] is not Role.category or not 2 <= len(names) <= _CLASSES:
-        return []
-    often = _OFTEN if hints.is_label(leaf.name) else _VERY_OFTEN
-    recur = len(look.texts) > often * len(names)
-    if recur or (look.texts and all(map(is_known, names))):
-        return names
-    return names if hints.is_label(leaf.name) and len(look.texts) > len(names) else []
-
-
-def _closed(leaf: Leaf, names: list[str], kind: AnswerKind) -> Found:
-    task: Task = "multiple_choice" if len(names) <= _LETTERS else "text"
-    roles = {leaf.path: Role.answer_label}
-    return Found(kind=task, answer=leaf.path, answer_kind=kind, fixed_choices=names, roles=roles)
-
-
 # -- numbers, formulas, free words -----------------------------------------------------------------
 
 
 def _number(seen: Seen) -> Found | None:
-    golds = [x for x in seen.leaves if may_be(x) and not _is_flag(x)]
+    golds = [x for x in seen.leaves if may_be(x) and not is_flag(x)]
     golds = [x for x in golds if keys_of(x.path).count(EACH) < 2]
-    for leaf in (x for x in golds if not _counts_choices(x)):
-        numeric = leaf.kind in ("int", "float") or seen.looks[leaf.path].numeric
-        if numeric and seen.looks[leaf.path].distinct - {-1} and not _starts(leaf):
+    for leaf in (x for x in golds if not (_counts_choices(x) or is_class(x))):
+        if is_numeric(leaf, seen) and not _starts(leaf):
             found = {leaf.path: Role.answer_number}
             return Found(kind="number", answer=leaf.path, answer_kind="number", roles=found)
     return _math(seen)
@@ -324,7 +278,17 @@ def _free(seen: Seen) -> Found | None:
     roles = dict.fromkeys((x.path for x in [*golds, *same]), Role.answer_free)
     places = [x for x in seen.leaves if x.kind == "int" and may_be(x) and _counts_choices(x)]
     roles |= dict.fromkeys((x.path for x in places), Role.answer_index)
-    return Found(kind="text", answer=best.path, answer_kind="text", roles=roles)
+    found = Found(kind="text", answer=best.path, answer_kind="text", roles=roles)
+    verdicts = [x.path for x in seen.leaves if _is_verdict(x, seen)]
+    if len(verdicts) == 1:
+        return found.ungraded(f"{best.path} may be wrong: {verdicts[0]} says yes or no of each row")
+    return found
+
+
+def _is_verdict(leaf: Leaf, seen: Seen) -> bool:
+    """A column of yes and no: it may well judge the answer beside it."""
+    said = {text.strip().lower() for text in seen.looks[leaf.path].texts}
+    return said == {"yes", "no"} and leaf.path == leaf.column and not may_be(leaf)
 
 
 def _spells(leaf: Leaf, best: Leaf, seen: Seen) -> bool:
@@ -343,8 +307,7 @@ def _all_in(part: LeafPath, whole: LeafPath, rows: Rows) -> bool:
 
 def _in_free_words(leaf: Leaf, seen: Seen) -> bool:
     look = seen.looks[leaf.path]
-    labels = hints.is_label(leaf.name) and leaf.name.lower() not in ("target", "targets")
-    if leaf.kind != "string" or not may_be(leaf) or labels:
+    if leaf.kind != "string" or not may_be(leaf) or is_class(leaf):
         return False
     if seen.roles[leaf.path] not in (Role.category, Role.prose) or not look.texts:
         return False

@@ -43,7 +43,7 @@ _LAST_TAG = _set(
     "task year month day timestamp keywords keyword unit units mode bias origin location"
 )
 _CODE = re.compile(
-    r"^(code|canonical_solution|tests?|test_(code|list|cases?|setup_code|imports?|patch|setup)|"
+    r"^(code|formal_(statement|problem|theorem|proof|solution|code)|canonical_solution|tests?|test_(code|list|cases?|setup_code|imports?|patch|setup)|"
     r"entry_point|program|snippet|patch|sql|regex|command|signature|declaration|starter_code|"
     r"(reference|solution|buggy|gold|correct)_(code|solution|program)|buggy_solution|"
     r"challenge_test_list|.*_test_?cases?|.*_code|.*_sql|.*_tests?|.*_program|code_.*|import|imports|libs)$",
@@ -58,7 +58,7 @@ _GIVEN = _set("input inputs output outputs stdin stdout expected")
 _FUNCTION = _set("fn func function method tool call")
 _TOOLS = _set(
     "tools tool functions function tool_calls tool_call function_call function_calls parameters "
-    "arguments schema json_schema"
+    "arguments args kwargs schema json_schema"
 )
 _LABEL = re.compile(
     r"^(labels?|gold|gold_?label|.*_labels?|label_.*|targets?|class|answer_?key|verdict|sentiment|"
@@ -86,21 +86,26 @@ _ASIDE = _set(
     "critique chosen rejected completion completions continuation reply generation generations "
     "reference references note notes annotation annotations annotator exp explication gold answer "
     "answers target targets correct incorrect wrong plausible best worst hallucinated steps proof "
-    "pre distractor distractors docstring label labels translation reject accept preferred judge "
+    "distractor distractors docstring label labels translation reject accept preferred judge "
     "judgement extra search"
 )
+_VERDICT = _set(
+    "rubric rubrics criteria criterion criterions guideline guidelines editorial commentary remark "
+    "remarks walkthrough thinking think trace traces trajectory trajectories derivation insight "
+    "evaluation assessment grading grader verification verdict judgment strategy approach"
+)
+_SECOND = _set("seed original orig earlier raw paraphrased rephrased norm annot")
+_REFERENCE = _set("target tgt trg ref reference references mt hyp hypothesis translation post")
 _WRITTEN = _set("heading headings caption captions")
 _GOLDISH = _set("answer answers ans gold label labels target targets correct output outputs truth")
 _WRONG = _set("incorrect wrong distractor distractors false hallucinated")
 _PREFERENCE = _set("chosen rejected reject preferred dispreferred")
 _SHOWN_LABELS = re.compile(
     r"^(question|word|target_word|term|aspect|aspect_term|keyword|span\d?_text|span\d|pronoun|"
-    r"entity|subject_entity|object_entity|relation|quote|question_concept)$",
+    r"entity|subject_entity|object_entity|relation|quote)$",
     re.I,
 )
-_EMPTY_PROSE = re.compile(
-    r"^(explanation|rationale|hint|context|passage|question|background)$", re.I
-)
+_EMPTY_PROSE = re.compile(r"^(explanation|rationale|hint|notes?)$", re.I)
 
 
 def is_id(name: str) -> bool:
@@ -194,6 +199,25 @@ def is_aside(path: LeafPath) -> bool:
     return any(part in _ASIDE for name in names_on(path) for part in parts_of(name))
 
 
+def is_verdict(path: LeafPath) -> bool:
+    """rubric, editorial, trace: what is written of an answer, or on the way to it"""
+    return any(part in _VERDICT for name in names_on(path) for part in parts_of(name))
+
+
+def first_of(name: str) -> tuple[str, ...]:
+    """The words of a name, without those that say that it is a text's other form.
+
+    >>> first_of("original_question"), first_of("annot_utt"), first_of("text")
+    (('question',), ('utt',), ('text',))
+    """
+    return tuple(part for part in parts_of(name) if part not in _SECOND)
+
+
+def is_reference(name: str) -> bool:
+    """target, ref, mt: beside a language pair the side that is translated into"""
+    return not _REFERENCE.isdisjoint(parts_of(name))
+
+
 def is_wrong(name: str) -> bool:
     """incorrect_answers, distractor1: no gold, whatever else the name says"""
     return not _WRONG.isdisjoint(parts_of(name))
@@ -230,9 +254,12 @@ def is_shown_label(name: str) -> bool:
     return _SHOWN_LABELS.match(name) is not None
 
 
-def is_empty_prose(name: str) -> bool:
+def is_empty_prose(path: LeafPath) -> bool:
     """What is prose even if no row that was looked at holds any"""
-    return _EMPTY_PROSE.match(name) is not None
+    name = names_on(path)[-1]
+    speaks = is_asking(path) or is_context(path) or is_text(path)
+    kept = is_id(name) or is_tag(name) or is_label(name) or is_goldish(name)
+    return _EMPTY_PROSE.match(name) is not None or (speaks and not kept)
 
 
 def _speaks(path: LeafPath, known: frozenset[str]) -> bool:

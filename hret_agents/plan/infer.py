@@ -13,10 +13,10 @@ from typing import Any
 from hret_agents.plan import gold
 from hret_agents.plan.chat import chosen_conversation, conversations
 from hret_agents.plan.choices import groups, nested
-from hret_agents.plan.found import Seen
+from hret_agents.plan.found import Found, Seen
 from hret_agents.plan.hints import names_on
 from hret_agents.plan.labels import shown_labels
-from hret_agents.plan.languages import other_languages
+from hret_agents.plan.languages import other_languages, sides_that_stay
 from hret_agents.plan.look import Look
 from hret_agents.plan.names import column_names
 from hret_agents.plan.question import judged, question_of
@@ -55,13 +55,19 @@ def infer_plan(
     }
     roles = {leaf.path: role_of(leaf, looks[leaf.path]) for leaf in leaves}
     roles |= _references(leaves, rows) | other_languages(leaves, roles) | _tools(leaves, roles)
+    sides = sides_that_stay(leaves, looks, roles)
+    roles |= sides
     talks = conversations(leaves, looks, roles)
-    seen = Seen(leaves=leaves, looks=looks, rows=rows, roles=roles)
-    found = gold.find(seen, groups(leaves, looks, rows, roles))
-    roles |= dict.fromkeys(nested(leaves, looks), Role.choices) | found.roles
+    judging = [leaf for leaf in leaves if leaf.path not in sides]
+    seen = Seen(leaves=judging, looks=looks, rows=rows, roles=roles)
+    found = gold.find(seen, groups(judging, looks, rows, roles))
+    if sides and not found.group:
+        found = Found(why="not graded: beside a translation nothing was found to choose from")
+    inner = [path for path in nested(leaves, looks) if roles[path] is not Role.code]
+    roles |= dict.fromkeys(inner, Role.choices) | found.roles
     roles |= judged(leaves, looks, roles, found)
     said, speaker = chosen_conversation(talks) or (None, None)
-    question = question_of(leaves, roles, found, rows, said)
+    question = question_of(leaves, roles, found, rows, said, talks)
     if not question:
         raise _nothing_asked(leaves, roles)
     found = graded(found, question, leaves, roles, rows)
@@ -135,6 +141,7 @@ def _nothing_asked(leaves: Sequence[Leaf], roles: Mapping[LeafPath, Role]) -> Us
         "no column reads like a question",
         hint="write a plan and pass it by --plan; the columns are "
         + ", ".join(f"{leaf.path} ({roles[leaf.path]})" for leaf in leaves),
+        caller_only=True,
     )
 
 

@@ -6,6 +6,8 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from hret_agents.plan import hints
+from hret_agents.plan.look import Look
 from hret_agents.plan.records import EACH, LeafPath, Role, keys_of, path_of
 from hret_agents.plan.schema import Leaf
 
@@ -15,6 +17,11 @@ _CODES = (
     "ps|pt|ro|ru|rw|sd|si|sk|sl|so|sq|sr|su|sv|sw|ta|te|tg|th|tk|tl|tr|tt|ug|uk|ur|uz|vi|xh|yi|yo|"
     "zh|zu"
 )
+_PAIR = re.compile(
+    rf"(?:{_CODES})([_-][A-Za-z]{{2,4}})?(?:-|→|->|_to_)(?:{_CODES})([_-][A-Za-z]{{2,4}})?"
+)
+_FROM = {("source", "lang"), ("src", "lang"), ("source", "language"), ("src", "language")}
+_INTO = {(side, lang) for side in ("target", "tgt", "trg") for lang in ("lang", "language")}
 _ALONE = re.compile(r"[a-z]{2}([_-][A-Za-z]{2,4})?")
 _MARKED = re.compile(rf"(?P<stem>.+)[_. -](?P<code>[a-z]{{3}}_[A-Z][a-z]{{3}}|(?:{_CODES}))")
 _LED = re.compile(rf"(?P<code>[a-z]{{3}}_[A-Z][a-z]{{3}}|(?:{_CODES}))[_. -](?P<stem>.+)")
@@ -47,6 +54,21 @@ def in_one_list(leaves: Sequence[Leaf]) -> list[LeafPath]:
     paths = [leaf.path for leaf in leaves]
     found = [p for p in paths if keys_of(p)[-2:] == ("translation", EACH)]
     return [p for p in found if path_of((*keys_of(p)[:-2], "language", EACH)) in paths]
+
+
+def sides_that_stay(
+    leaves: Sequence[Leaf], looks: Mapping[LeafPath, Look], roles: Mapping[LeafPath, Role]
+) -> dict[LeafPath, Role]:
+    """Translations and references, beside a language pair ("en-de") or two columns of languages."""
+    names = {hints.parts_of(leaf.name) for leaf in leaves}
+    paired = any(
+        look.texts and all(_PAIR.fullmatch(text.strip()) for text in look.texts)
+        for look in looks.values()
+    )
+    if not paired and not (names & _FROM and names & _INTO):
+        return {}
+    told = [x for x in leaves if x.kind == "string" and hints.is_reference(x.name)]
+    return {x.path: Role.category for x in told if roles[x.path].translated}
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from llm_eval.dataset.gold import boxed
+
 FITS = (
     0.9  # a column is what nine in ten of its values are; what is wrong with the tenth is flagged
 )
@@ -39,6 +41,9 @@ _LISTING = re.compile(r"^\W*a\s*[).:].*?\S.*?\Wb\s*[).:]\s*\S", re.I | re.DOTALL
 _BRACKETED = re.compile(r"^\s*[\[({']")
 STEPS = re.compile(r"^(.*?)(\s*####\s*)(-?[$]?[\d,]*\.?\d+)(\s*)$", re.DOTALL)
 _HEAD = 1_000  # characters of a text that tell what it is
+_BASE64 = re.compile(r"(?=.*[A-Z])(?=.*[a-z])(?=.*[\d+/=])[A-Za-z0-9+/]{6,}={0,2}")
+_KEY = 16  # characters of base64 that are no word, on average
+_FEW = 2  # results that may be equal by chance
 
 
 @dataclass(frozen=True)
@@ -107,8 +112,17 @@ class Look:
 
     @cached_property
     def boxed(self) -> bool:
-        r"""Worked answers, in words, that hold their result in `\\boxed{...}`?"""
-        return share_of(self.texts, lambda t: "\\boxed{" in t) >= FITS and self.mean_words >= 4
+        r"""Worked answers, in words, that hold their result in `\\boxed{...}`? A prompt that asks
+        for a box shows an empty one, or always the same."""
+        results = [boxed(text) for text in self.texts]
+        differ = len(set(results)) > 1 or len(results) <= _FEW
+        return share_of(results, bool) >= FITS and differ and self.mean_words >= 4
+
+    @cached_property
+    def opaque(self) -> bool:
+        """Bytes written as base64: encrypted, or packed?"""
+        lengths = [len(t.strip()) for t in self.texts]
+        return share_of(self.texts, _is_base64) >= FITS and sum(lengths) >= _KEY * len(lengths)
 
     @cached_property
     def math(self) -> bool:
@@ -222,6 +236,11 @@ def is_sentence(text: str) -> bool:
 def share_of(texts: Sequence[str], test: Callable[[str], bool]) -> float:
     """The share of texts that a test is true of; 0 of none."""
     return sum(map(test, texts)) / len(texts) if texts else 0.0
+
+
+def _is_base64(text: str) -> bool:
+    bare = text.strip()
+    return len(bare) % 4 == 0 and _BASE64.fullmatch(bare) is not None
 
 
 def _logical(text: str) -> bool:

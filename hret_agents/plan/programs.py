@@ -23,6 +23,13 @@ _CODE = re.compile(
     r"[\w.]+\(.*\)\s*$|[{}()\[\]]+[;,]?\s*$)|[;{]\s*$|=>",
     re.IGNORECASE,
 )
+_PAGE = re.compile(r"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<(!doctype\b|html\b)", re.I | re.DOTALL)
+_PROOF = re.compile(  # of Lean or Isabelle: a theorem with its proof
+    r"\s*(noncomputable |private |@\[\w, ]+\]\s*)*(theorem|lemma|example|instance|def|abbrev)\b"
+    r".*(:=|\bsorry\s*$|\bshows \")",
+    re.DOTALL,
+)
+_GOAL = re.compile(r"^⊢ ", re.MULTILINE)  # what of a theorem is left to prove
 _QUERY = re.compile(r"^\s*(select|with|insert into)\b.*\b(from|as|values)\b", re.I | re.DOTALL)
 
 _TREE = re.compile(  # of a parser: (ROOT (S ..., ( ( It rains ) . )
@@ -74,6 +81,9 @@ def _like_code(text: str) -> bool:
         return True
     if (
         _TREE.match(text)
+        or _PAGE.match(text)
+        or _PROOF.match(text)
+        or _GOAL.search(text)
         or _PATCH.search(text)
         or _HEAD.match(text)
         or text.lstrip().startswith("/*")

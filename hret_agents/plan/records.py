@@ -204,8 +204,9 @@ def read_plan(path: Path) -> Plan:
     """The plan in a YAML file; what is wrong with it is a `UserError` naming the key."""
     import yaml
 
+    text = _text(path)
     try:
-        raw = yaml.safe_load(_text(path))
+        raw = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as e:  # ValueError: the 31st of June
         raise UserError(f"{path} is no YAML: {' '.join(str(e).split())}", hint=_SHOWN) from None
     if not isinstance(raw, dict):
@@ -256,7 +257,7 @@ def check_options(plan: Plan, where: str) -> None:
 def check_term(term: str, translation: str, where: str) -> None:
     """A glossary entry must say something on both sides, in every form it accepts."""
     if not term.strip():
-        raise UserError(f"{where}: a term is empty")
+        raise UserError(f"{where}: a term is empty", hint="write it, or take its line away")
     if not all(form.strip() for form in translation.split("|")):
         raise UserError(
             f"{where}: {term!r} has an empty translation",
@@ -269,7 +270,8 @@ def check_ignorable(checks: Iterable[str], where: str) -> None:
     for check in checks:
         if check in STRUCTURAL:
             raise UserError(
-                f"{where}: ignore: {check!r} guards the data's structure, and is never switched off"
+                f"{where}: ignore: {check!r} guards the data's structure; it is never switched off",
+                hint="take it out of ignore",
             )
         if check not in IGNORABLE:
             raise Unknown("check to ignore", check, IGNORABLE)
@@ -329,7 +331,8 @@ def check_against(plan: Plan, leaves: list[LeafPath], where: str) -> None:
             f"{where}: {answers[0]!r} is an answer, and task.answer names none",
             hint=f"set task.answer: {answers[0]}, task.kind and task.answer_kind too",
         )
-    if shown := [p for p in task.question if p in answers or p == task.answer]:
+    told = [p for p in answers if plan.roles[p] is not Role.answer_span] + [task.answer]
+    if shown := [p for p in task.question if p in told]:
         raise UserError(
             f"{where}: task.question shows the answer {shown[0]!r}", hint="take it out there"
         )

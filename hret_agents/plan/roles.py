@@ -54,7 +54,7 @@ def _by_name_alone(leaf: Leaf) -> Role:
         return Role.url
     if hints.is_code(leaf.name) or hints.is_of_tool(leaf.path):
         return Role.code
-    if hints.is_empty_prose(leaf.name):
+    if hints.is_empty_prose(leaf.path):
         return Role.prose
     return Role.category
 
@@ -67,6 +67,8 @@ def _by_values(leaf: Leaf, look: Look) -> Role | None:
         return Role.code
     if look.canary:
         return Role.category
+    if look.opaque:
+        return Role.code if hints.is_code(leaf.name) else Role.id
     if look.listing and hints.is_options(leaf.name):
         return Role.prose
     if look.steps:

@@ -150,7 +150,7 @@ CASES: dict[str, Case] = {
     "an instruction, all written out": Case(
         lambda i: {"instruction": tells(i), "input": "", "output": tells(i + 1),
                    "text": f"### Instruction:\n{tells(i)}\n### Response:\n{tells(i + 1)}"},
-        "instruction output text", question="instruction"),
+        "instruction input output text", question="instruction input"),
     "a prompt, a reply and marks": Case(
         lambda i: {"prompt": asks(i), "response": tells(i), "helpfulness": i % 5,
                    "coherence": i % 4, "verbosity": 2},
