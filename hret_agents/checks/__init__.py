@@ -26,6 +26,7 @@ from hret_agents.checks.text import (
     placeholder_multiset,
     repetition,
 )
+from hret_agents.translate.scripts import share_script
 from hret_agents.translate.units import Unit
 
 __all__ = [
@@ -49,6 +50,7 @@ GATES: Mapping[str, TextCheck] = {
     "length_hard": length_hard,
     "code_ast_equal": code_ast_equal,
 }
+_LONGEST_WORD = 6  # characters of a word that two languages of one script may share
 FLAGS: Mapping[str, TextCheck] = {
     "numbers": numbers,
     "unchanged": quoted_left,
@@ -102,7 +104,7 @@ def _of_text(
     for name, check in GATES.items():
         if name in off or not (said := check(source, target, rules)):
             continue
-        if name != "target_script" or not told or not _left(source, target):
+        if name != "target_script" or not told or not _left(source, target, rules):
             yield name, said
         elif "unchanged" not in off:
             yield "unchanged", f"left as it is: {source[:80]!r}"
@@ -113,9 +115,12 @@ def _of_text(
             yield name, said
 
 
-def _left(source: str, target: str) -> bool:
-    """Was a name or acronym left as it is?"""
-    return unchanged_text(source, target) and name_like(source)
+def _left(source: str, target: str, rules: Rules) -> bool:
+    """Was a name or acronym left as it is, or a word that both languages may write alike?"""
+    return unchanged_text(source, target) and (
+        name_like(source)
+        or (share_script(rules.source_lang, rules.lang) and len(source) <= _LONGEST_WORD)
+    )
 
 
 def _answers_in_context(

@@ -49,7 +49,8 @@ class Rules:
 
     `choices` are the leaves whose texts must stay different from one another; `register` is the
     plan's (formal, polite, plain), None if any will do; `span` the leaves (context, answer) of an
-    answer that stands in its context word for word; `ignore` switches checks off, by leaf or for
+    answer that stands in its context word for word; `lettered`: the gold is the letter of an option
+    that stands in the texts, in no leaf of its own; `ignore` switches checks off, by leaf or for
     all (`*`).
     """
 
@@ -58,6 +59,7 @@ class Rules:
     choices: Sequence[str] = ()
     register: str | None = None
     span: tuple[str, str] | None = None
+    lettered: bool = False
     ignore: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def ignores(self, check: str, path: str) -> bool:

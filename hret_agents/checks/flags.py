@@ -10,8 +10,9 @@ from typing import Any
 from hret_agents.checks.base import Finding, Rules
 from hret_agents.module.expect import choices_of, gold_fault, gold_of, question_fault
 from hret_agents.plan.glossary import Glossary
-from hret_agents.plan.records import Plan
+from hret_agents.plan.records import Plan, Role
 from hret_agents.plan.schema import values
+from hret_agents.translate.programs import pieces
 from llm_eval.dataset.gold import LETTERS
 
 
@@ -294,10 +295,16 @@ def source_anomaly(source: Mapping[str, Any], plan: Plan) -> Iterator[Finding]:
     if said := question_fault(source, plan):
         yield _anomaly(task.question[0] if task.question else "", said)
     for path in plan.translated:
+        program = plan.roles[path] is Role.code_prompt
         for value in values(source, path):
-            if isinstance(value, str) and (said := garbled(value)):
+            if not isinstance(value, str):
+                continue
+            if said := garbled(value) or (_UNPARSED if program and pieces(value) is None else ""):
                 yield _anomaly(path, said)
                 break
+
+
+_UNPARSED = "it does not parse as a Python program, so it is kept as it is"
 
 
 def _anomaly(path: str, said: str) -> Finding:

@@ -6,6 +6,7 @@ import re
 
 from hret_agents.checks.english_words import CARDINAL, ORDINAL, PARTED, SCALE
 from hret_agents.translate.masks import letters_outside
+from hret_agents.translate.scripts import LETTER, SYMBOLS
 
 UNITS = frozenset(
     "sin cos tan cot sec csc log ln exp sqrt mod max min lim det gcd lcm pi km cm mm nm kg mg lb "
@@ -76,7 +77,7 @@ _SPECIES = re.compile(
 )
 _WORDS = re.compile(r"\w+")
 _WORDS_AT_MOST = 4  # of a name, its particles aside
-_LETTERS = re.compile(r"[^\W\d_]+")
+_LETTERS = re.compile(f"{LETTER}+")
 _SPELT = frozenset(  # what signs and digits may stand for
     "and or per to by of a an the is point minus plus times over squared cubed square cubic sq "
     "degree degrees celsius fahrenheit kelvin centigrade percent cent unit units "
@@ -101,11 +102,14 @@ def name_like(text: str) -> bool:
     (True, True, False, True)
     >>> name_like("Vincent van Gogh"), name_like("None of These"), name_like("in vitro")
     (True, False, True)
+    >>> name_like("5 km²"), name_like("ħω/2"), name_like("α-helix")
+    (True, True, False)
     """
     bare = letters_outside(text).strip()
     if bare.rstrip(".").lower() in _LATIN or _SPECIES.match(bare):
         return True
-    parts = [part for part in _WORDS.findall(bare.replace("_", " ")) if part not in UNITS]
+    words = SYMBOLS.sub(" ", bare.replace("_", " "))
+    parts = [part for part in _WORDS.findall(words) if part not in UNITS]
     if parts and all(len(part) > 1 and part.lower() in _NO_NAMES for part in parts):
         return False
     small = [part for part in parts if part in _PARTICLES]

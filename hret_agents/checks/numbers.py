@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from hret_agents.checks.base import Rules
-from hret_agents.checks.measures import measures
+from hret_agents.checks.measures import compared, measures
 from hret_agents.checks.numerals import MOST, Mention, Time, Value, digits, number, outside
 from hret_agents.checks.numerals_en import english
 from hret_agents.checks.numerals_ko import korean
@@ -32,6 +32,8 @@ def numbers(source: str, target: str, rules: Rules) -> str:
     'the numbers differ: 36, 14:00 are missing, 3, 2:00 were added'
     """
     old, new = outside(source), outside(target)
+    if said := compared(old, new):
+        return said
     readers = _READERS.get(rules.source_lang), _READERS.get(rules.lang)
     many = len(old) + len(new) > 2 * MOST and max(map(_count, (old, new))) > MOST
     if readers[0] is None or readers[1] is None or many:

@@ -10,10 +10,9 @@ from hret_agents.checks.code import is_program, prose_of
 from hret_agents.checks.language import wrong_language
 from hret_agents.checks.names import UNITS, written_short
 from hret_agents.translate.masks import letters_outside, spans_of
-from hret_agents.translate.scripts import SCRIPTS
+from hret_agents.translate.scripts import LETTER, SCRIPTS, worth_translating
 
-_WORD = re.compile(r"[^\W\d_]{2}")
-_LETTERS = re.compile(r"[^\W\d_]+")
+_LETTERS = re.compile(f"{LETTER}+")
 _QUOTED = (
     r"\"[^\"\n]*\"|“[^“”\n]*”|‘[^‘’\n]*’|(?<!\w)'[^'\n]*'|「[^「」]*」|『[^『』]*』|«[^«»]*»|〈[^〈〉]*〉|"
     r"《[^《》]*》"
@@ -73,7 +72,7 @@ def target_script(source: str, target: str, rules: Rules) -> str:
     outside, new = letters_outside(source), letters_outside(target)
     if third := _third_script(source, new, rules.lang):
         return third
-    if not _WORD.search(outside):
+    if not worth_translating(source, rules.source_lang):
         return ""  # a formula, a number: nothing to translate
     if is_program(source):
         unchanged = source.strip() == target.strip() and prose_of(source)

@@ -6,11 +6,13 @@ What a gate says is sent to the model when it is asked again, so it tells what t
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable
 
 from hret_agents.checks.base import Rules
 from hret_agents.checks.loops import loop_of_its_own
+from hret_agents.checks.options import letters_lost
 from hret_agents.translate.masks import protected
 
 TextCheck = Callable[[str, str, Rules], str]
@@ -39,7 +41,8 @@ def empty(source: str, target: str, rules: Rules) -> str:
 
 
 def placeholder_multiset(source: str, target: str, rules: Rules) -> str:
-    """Code, formulas, addresses and the like must stand as often as in the source.
+    """Code, formulas, addresses and the like must stand as often as in the source; and so must the
+    letters of options that the gold is one of.
 
     >>> rules = Rules(lang="ko")
     >>> placeholder_multiset("What is $x^2$?", "x^2는?", rules)
@@ -47,6 +50,8 @@ def placeholder_multiset(source: str, target: str, rules: Rules) -> str:
     >>> placeholder_multiset("Subtract $x$ from $y$.", "$y$에서 $x$를 뺍니다.", rules)
     ''
     """
+    if rules.lettered and (options := letters_lost(source, target)):
+        return options
     if protected(source) == protected(target):
         return ""
     old, new = _counted(source), _counted(target)
@@ -128,14 +133,20 @@ def plain(text: str) -> str:
     return _SPACES_AND_QUOTES.sub("", text).rstrip(_END)
 
 
+def _spaced(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
 def collapsed(source: str, other: str, target: str, other_target: str) -> bool:
     """Were two choices that differ made one?
 
-    A few signs do not tell choices apart, unless the source tells them apart by nothing else.
+    A few signs do not tell choices apart, unless the source tells them apart by nothing else; how
+    wide a space is, or how a letter is composed, tells none apart.
 
     >>> collapsed("cell", "cells", "세포", "세포."), collapsed("No!", "No?", "아니!", "아니?")
     (True, False)
     """
-    if source == other or target == other_target:
-        return source != other
+    same = source == other or _spaced(source) == _spaced(other)
+    if same or target == other_target:
+        return not same
     return plain(target) == plain(other_target) and plain(source) != plain(other)

@@ -39,6 +39,7 @@ class Remaker:
     def __init__(self, port: Port, memory: Memory, corrections: Mapping[str, str]) -> None:
         assert port.manifest is not None
         plan = self._plan = port.plan
+        self._langs = plan.source_lang, plan.target_lang
         self._memory, self._corrections = memory, corrections
         self._judge = Judge(memory, rules_of(plan), paid=False, max_retries=0)
         self._glossary = Glossary(plan.glossary) if plan.glossary else None
@@ -87,7 +88,7 @@ class Remaker:
         terms = self._glossary.occurring(unit.texts) if self._glossary else ()
         job = Job(unit, unit_key(unit, self._policy, terms), terms)
         texts = set(unit.texts)
-        locked = self._memory.locked(texts, self._plan.target_lang)
+        locked = self._memory.locked(texts, *self._langs)
         locked |= {text: self._corrections[text] for text in texts if text in self._corrections}
         known = enumerate(unit.texts)
         job.settled = {place: locked[text] for place, text in known if text in locked}
@@ -116,6 +117,6 @@ class Remaker:
     def _made_of(self, unit: Unit, texts: tuple[str, ...], old: Row, present: Row) -> bool:
         if len(texts) != len(unit.segments):
             return False
-        locked = self._memory.locked(set(unit.texts), self._plan.target_lang)
+        locked = self._memory.locked(set(unit.texts), *self._langs)
         now = [locked.get(source, text) for source, text in zip(unit.texts, texts, strict=True)]
         return translated_row(old, unit, now, self._plan) == present

@@ -14,7 +14,7 @@ from hret_agents.checks import Rules, check_row
 from hret_agents.job import Listener, PortJob, Rows, Stage
 from hret_agents.module.expect import gold_of
 from hret_agents.plan.glossary import Glossary
-from hret_agents.plan.records import Plan
+from hret_agents.plan.records import Plan, Role
 from hret_agents.spent import Spending
 from hret_agents.steps.snapshot import snapshot
 from hret_agents.steps.state import Port, Splits
@@ -98,11 +98,13 @@ def _engine(port: Port, translator: Translator, memory: Memory) -> Engine:
 def rules_of(plan: Plan) -> Rules:
     """What the checks of texts go by."""
     return Rules(
-        lang=plan.target_lang,
+        lang=plan.target_lang.partition("-")[0],
         source_lang=plan.source_lang,
         choices=plan.task.choices,
         register=plan.register,
         span=(plan.task.span.context, plan.task.span.text) if plan.task.span else None,
+        lettered=plan.roles.get(plan.task.answer or "") is Role.answer_letter
+        and not (plan.task.choices or plan.task.fixed_choices),
         ignore={path: frozenset(checks) for path, checks in plan.ignore.items()},
     )
 

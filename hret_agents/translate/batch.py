@@ -284,7 +284,7 @@ class BatchTranslator:
             self.store.close_batches([tag])
             raise
         except BackendError as e:
-            raise UserError(e.message, hint=ONWARD) from None
+            raise UserError(e.message, hint=ONWARD, caller_only=True) from None
         self.store.created(tag, batch)
         return batch
 
@@ -318,7 +318,9 @@ class BatchTranslator:
                 await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 full = f"the server's queue of batches was full: {said}"
                 return _Ended(BackendError(full, kind="rate_limit"), {})
-        raise UserError(f"the server refused the batch {told.id}: {said}", hint=ONWARD)
+        raise UserError(
+            f"the server refused the batch {told.id}: {said}", hint=ONWARD, caller_only=True
+        )
 
     # -- reading -----------------------------------------------------------------------------------
 

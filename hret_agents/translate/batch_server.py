@@ -60,7 +60,9 @@ class BatchServer:
         try:
             await self._patiently(partial(self._openai.batches.list, limit=1))
         except Vanished:
-            raise UserError(f"{self.endpoint} has no Batch API", hint="leave --batch out") from None
+            raise UserError(
+                f"{self.endpoint} has no Batch API", hint="leave --batch out", caller_only=True
+            ) from None
 
     async def upload(self, tag: str, data: bytes) -> str:
         """The id of a file of requests. A file that is uploaded twice costs nothing."""
@@ -216,7 +218,7 @@ class BatchServer:
             if isinstance(error, UserError):
                 raise error
             if not error.retryable or time.monotonic() - begun > self.patience:
-                raise UserError(error.message, hint=ONWARD)
+                raise UserError(error.message, hint=ONWARD, caller_only=True)
             await asyncio.sleep(max(wait, error.retry_after or 0.0))
             wait = min(2 * wait, self.last_wait)
 
@@ -238,6 +240,7 @@ def undone(batch: Batch, error: Mapping[str, Any]) -> HretError:
         return UserError(
             f"the batch {batch.id} was cancelled at the server",
             hint="run the same command again: what it had done is kept, the rest is sent anew",
+            caller_only=True,
         )
     said = error.get("message") or "it is in no file"
     return BackendError(

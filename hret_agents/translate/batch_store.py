@@ -90,6 +90,7 @@ class BatchStore:
                 f"the record of batches {self._path} cannot be used: {e}",
                 hint="free its disk or mend its rights, then run the same command again; "
                 "without it, what batches hold would be paid for twice",
+                caller_only=True,
             ) from None
 
     @contextmanager

@@ -379,4 +379,5 @@ class Engine:
             raise UserError(
                 f"the server stopped answering: {failures[0].message}",
                 hint="what it translated is kept: run the same command again to go on",
+                caller_only=True,
             )

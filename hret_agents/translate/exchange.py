@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from hret_agents.translate.incoming import Imported, Incoming, text_of, unit_of_
 from hret_agents.translate.memory import CURRENT, Memory
 from hret_agents.translate.tmx import TmxUnit, TmxWriter, primary, read_tmx, writable
 from llm_eval.errors import UserError
+from llm_eval.files import replaced
 
 _LONGEST_LINE = 1 << 26  # bytes
 
@@ -90,17 +90,13 @@ def _suffix(path: Path) -> str:
 @contextmanager
 def _whole(path: Path) -> Iterator[TextIO]:
     """A file that takes its place only when all of it is written."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("w", encoding="utf-8", newline="\n") as file:
+        with replaced(path) as new, new.open("w", encoding="utf-8", newline="\n") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
     except OSError as e:
-        raise UserError(f"{path} cannot be written: {e.strerror}") from None
-    finally:
-        part.unlink(missing_ok=True)
+        raise UserError(
+            f"{path} cannot be written: {e.strerror}", hint="name another file"
+        ) from None
 
 
 def _write_jsonl(memory: Memory, file: TextIO, lang: str | None, locked_only: bool) -> Exported:
@@ -226,7 +222,9 @@ def _read_jsonl(path: Path, incoming: Incoming) -> None:
                 raise ValueError("this is no JSON object")
             _take_line(where, found, incoming)
         except RecursionError:
-            raise UserError(f"{where}: nested too deeply") from None
+            raise UserError(
+                f"{where}: nested too deeply", hint="keep the lines as they were exported"
+            ) from None
         except ValueError as e:
             if isinstance(e, UserError):
                 raise
@@ -261,9 +259,14 @@ def _lines(path: Path) -> Iterator[str]:
             while line := file.readline(_LONGEST_LINE):
                 number += 1
                 if len(line) == _LONGEST_LINE:
-                    raise UserError(f"{path}, line {number}: longer than {_LONGEST_LINE:,} bytes")
+                    raise UserError(
+                        f"{path}, line {number}: longer than {_LONGEST_LINE:,} bytes",
+                        hint="is it a file of lines, one a text?",
+                    )
                 yield line.decode("utf-8-sig" if number == 1 else "utf-8")
     except OSError as e:
-        raise UserError(f"{path} cannot be read: {e}") from None
+        raise UserError(
+            f"{path} cannot be read: {e}", hint="check the path and its rights; it is to be UTF-8"
+        ) from None
     except UnicodeDecodeError as e:
         raise UserError(f"{path}, line {number}: {e}", hint="save it as UTF-8") from None

@@ -85,7 +85,7 @@ class Incoming:
             "CREATE TABLE read (kind, source, target, source_lang, target_lang, place, by_model,"
             " mark)",
             "CREATE TABLE pairs (kind, source, target, source_lang, target_lang,"
-            " UNIQUE (kind, target_lang, source))",
+            " UNIQUE (kind, target_lang, source, source_lang))",
             f"CREATE TABLE units ({', '.join(_COLUMNS)}, UNIQUE (key))",
             "CREATE TABLE divided (key UNIQUE, chars)",
             "BEGIN",
@@ -211,10 +211,11 @@ class Incoming:
     def _settle(self) -> None:
         """Choose among the pairs that were read: of two of one source the later one."""
         columns = "kind, source, target, source_lang, target_lang"
-        query = "SELECT target FROM pairs WHERE kind = ? AND target_lang = ? AND source = ?"
+        same = "kind = ? AND source = ? AND source_lang = ? AND target_lang = ?"
+        query = f"SELECT target FROM pairs WHERE {same}"
         for *row, where in self._db.execute(f"SELECT {columns}, place FROM read ORDER BY rowid"):
-            kind, source, target, _, target_lang = row
-            old = self._db.execute(query, (kind, target_lang, source)).fetchone()
+            kind, source, target, *langs = row
+            old = self._db.execute(query, (kind, source, *langs)).fetchone()
             if self._is_new(where, source, target, old and old[0]):
                 self._db.execute("REPLACE INTO pairs VALUES (?, ?, ?, ?, ?)", row)
 

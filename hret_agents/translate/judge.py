@@ -26,7 +26,8 @@ class Judge:
         """Give units the texts that humans have translated; done is what has no other."""
         jobs = list(jobs)
         texts = {text for job in jobs for text in job.unit.texts}
-        locked = self.memory.locked(texts, self.rules.lang) if texts else {}
+        langs = self.rules.source_lang, self.rules.lang
+        locked = self.memory.locked(texts, *langs) if texts else {}
         for job in jobs:
             if locked:
                 known = enumerate(job.unit.texts)

@@ -16,14 +16,19 @@ from html.entities import name2codepoint
 _LATEX = r"(?:[^\\]|\\(?!begin\{|end\{).)*"  # inside an environment, up to the next \begin or \end
 _ENTITIES = "|".join(["apos", *name2codepoint])
 _EMPHASIS = r"[가-힣][^_\n]{0,60}(?<=[^\s_('\"“‘\[])_(?:[^_\w]|$)"  # `_정말로_`: no blank
+_CODE = (  # of one backtick or two; LaTeX's quotes (``so'', `so') stand around prose
+    r"(?<![`\w])(?:`(?![`\s])[^`\n]*(?<!\s)`(?!`|(?!s\b)[A-Za-z0-9])"
+    r"|``(?![`\s])(?:(?!'')[^`\n])+(?<!\s)``(?![`A-Za-z0-9]))"
+)
 _KINDS = rf"""
       ```.*?```                                       # code fence
-    | `[^`\n]+`                                       # inline code
+    | {_CODE}                                         # inline code
     | \$\$.+?\$\$                                     # display formulas
     | \\\[(?:[^\\]|\\[^\[\]])+\\\] | \\\((?:[^\\]|\\[^()])+\\\)
     | \\begin\{{(?P<env>\w+\*?)\}}{_LATEX}
       (?:\\begin\{{(?P<inner>\w+\*?)\}}{_LATEX}\\end\{{(?P=inner)\}}{_LATEX})*\\end\{{(?P=env)\}}
-    | (?<![\\$])\$(?![\s\d,.][^$\\^_={{}}+*/\s]*+\s)(?!\s|<<)(?:[^$\n\\]|\\.)+(?<!\s)\$(?![0-9]|<<)
+    | (?<![\\$])(?<!(?-i:[A-Z]))\$(?![\s\d,.][^$\\^_={{}}+*/\s]*+\s)(?!\s|<<) # no `US$5`
+      (?:[^$\n\\]|\\.)+(?<![\s(])\$(?![0-9]|<<)
     | <<[^<>\n]*>>                                    # calculator marks of GSM8K
     | (?:https?://|www\.)                             # addresses: a stop or a particle behind
       (?:\([\w.,-]*\)|[\w.~:/?\#@!$&*+,;=%-])*       # them is none of theirs
@@ -34,6 +39,7 @@ _KINDS = rf"""
     | %(?:\(\w+\)|\d\$)?[-+\#0]*\d*(?:\.\d+)?[sdifgxu](?![A-Za-z])
     | _{{2,}}                                        # blanks
     | (?<![^\s("'“‘\[])_(?=[\s.,?!;:'’”")\]가-힣]|$)(?!{_EMPHASIS})
+    | (?-i:\\n(?=[A-Z])(?!(?:Left|Right|Leftright|Lleft)arrow|V[dD]ash)) # a line break, written out
     | \\[A-Za-z]+(?:\{{[^{{}}\n]*\}})*                # a bare LaTeX command
     | [⟦⟧] | \[\[\s*[0-9０-９]{{1,6}}\s*\]\] | [【〚〖]\s*[0-9０-９]{{1,6}}\s*[】〛〗]
     """

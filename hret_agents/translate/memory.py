@@ -113,7 +113,11 @@ class Memory:
             hint = "make room on the disk; what was kept until now is kept"
         elif "malformed" in said:
             hint = f"`sqlite3 {self.path} .recover` may save what was paid for; after that, {hint}"
-        return UserError(f"the translation memory {self.path} cannot be used: {said}", hint=hint)
+        return UserError(
+            f"the translation memory {self.path} cannot be used: {said}",
+            hint=hint,
+            caller_only=True,
+        )
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -205,25 +209,31 @@ class Memory:
         with self.writing() as db:
             db.execute("INSERT OR REPLACE INTO divided VALUES (?, ?)", (key, chars))
 
-    def locked(self, texts: Collection[str], target_lang: str) -> dict[str, str]:
-        """People's translations of `texts`; they win over everything."""
+    def locked(self, texts: Collection[str], source_lang: str, target_lang: str) -> dict[str, str]:
+        """People's translations of `texts` of a language; they win over everything.
+
+        Those of no known language are of any.
+        """
         found: dict[str, str] = {}
-        for source, target, seq, day in self._locked(texts, target_lang, self.last()):
+        for source, target, seq, day in self._locked(texts, source_lang, target_lang, self.last()):
             found[source] = target
             self._note_use(seq, day)
         self._flush_if_many()
         return found
 
     def _locked(
-        self, texts: Collection[str], target_lang: str, upto: int
+        self, texts: Collection[str], source_lang: str, target_lang: str, upto: int
     ) -> Iterator[tuple[Any, ...]]:
+        """(source, target, seq, day of use); of a source the entry of the nearest language last."""
+        langs = [source_lang, source_lang.partition("-")[0]]
         for part, marks in _chunks(list(texts)):
             query = (
                 "SELECT source, target, seq, coalesce(day, date(made))"
                 " FROM locked LEFT JOIN uses USING (seq)"
-                f" WHERE target_lang = ? AND seq <= ? AND source IN ({marks})"
+                f" WHERE source_lang IN (?, ?, '') AND target_lang = ? AND seq <= ?"
+                f" AND source IN ({marks}) ORDER BY length(source_lang)"
             )
-            yield from self.rows(query, [target_lang, upto, *part])
+            yield from self.rows(query, [*langs, target_lang, upto, *part])
 
     def lock(self, pairs: Iterable[tuple[str, str]], source_lang: str, target_lang: str) -> int:
         """Lock people's translations, (source, target) each; how many were new or changed."""
@@ -271,7 +281,7 @@ class Memory:
                 for _, s, t, listed in part
             ]
             texts = {text for sources, _ in units for text in sources} if any_locked else ()
-            human = {row[0]: row[1] for row in self._locked(texts, target_lang, upto)}
+            human = {row[0]: row[1] for row in self._locked(texts, source_lang, target_lang, upto)}
             for sources, targets in units:
                 texts_of = zip(sources, targets, strict=True)
                 yield sources, tuple(human.get(s, t) for s, t in texts_of)

@@ -57,7 +57,26 @@ def _languages_locks_requests(db: sqlite3.Connection) -> None:
         db.execute(statement)
 
 
-MIGRATIONS: list[Callable[[sqlite3.Connection], None]] = [_units, _languages_locks_requests]
+def _locks_by_source_language(db: sqlite3.Connection) -> None:
+    """What people bring in is told apart by the source's language too: `Gift` is no `gift`."""
+    columns = "seq, source, target, source_lang, target_lang, made"
+    texts = "source TEXT NOT NULL, target TEXT NOT NULL"
+    languages = "source_lang TEXT NOT NULL DEFAULT '', target_lang TEXT NOT NULL DEFAULT ''"
+    made = "made TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP"
+    for table in ("locked", "suggested"):
+        for statement in (
+            f"ALTER TABLE {table} RENAME TO {table}_2",
+            f"CREATE TABLE {table} (seq INTEGER PRIMARY KEY, {texts}, {languages}, {made},"
+            " UNIQUE (target_lang, source, source_lang))",
+            f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {table}_2",
+            f"DROP TABLE {table}_2",
+        ):
+            db.execute(statement)
+
+
+MIGRATIONS: list[Callable[[sqlite3.Connection], None]] = [
+    _units, _languages_locks_requests, _locks_by_source_language
+]  # fmt: skip
 VERSION = len(MIGRATIONS)
 
 
@@ -83,8 +102,10 @@ def bring(
     deltas: dict[str, int] = {}
     for source, target, source_lang, target_lang in rows:
         source, target = core_pair(source, target)
-        query = f"SELECT target FROM {table} WHERE target_lang = ? AND source = ?"
-        old = db.execute(query, (target_lang, source)).fetchone()
+        query = (
+            f"SELECT target FROM {table} WHERE target_lang = ? AND source = ? AND source_lang = ?"
+        )
+        old = db.execute(query, (target_lang, source, source_lang)).fetchone()
         if old is not None and old[0] == target:
             continue
         seq, new, changed = seq + 1, new + (old is None), changed + (old is not None)

@@ -101,6 +101,7 @@ def _pairs(text: str, where: str) -> dict[str, str]:
             known[source] = target
         except (ValueError, KeyError, TypeError):
             raise UserError(
-                f'{where}, line {number}: no {{"source": ..., "target": ...}}'
+                f'{where}, line {number}: no {{"source": ..., "target": ...}}',
+                hint="write each line so, as JSON",
             ) from None
     return known

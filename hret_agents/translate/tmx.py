@@ -60,7 +60,9 @@ def read_tmx(path: Path) -> Iterator[TmxUnit]:
                 yield from reader.feed(data)
         yield from reader.feed(b"", last=True)
     except OSError as e:
-        raise UserError(f"{path} cannot be read: {e}") from None
+        raise UserError(
+            f"{path} cannot be read: {e}", hint="check the path and its rights"
+        ) from None
 
 
 class _Reader:

@@ -1,7 +1,7 @@
 """From a row to the unit that is translated, and back.
 
 A row is the unit: its texts travel together, so that question and choices agree. What is empty,
-wordless, or in the target language already is not sent.
+wordless, in the target language already, or a program that does not parse is not sent.
 """
 
 from __future__ import annotations
@@ -64,20 +64,22 @@ class Unit:
 def unit_of(row: Mapping[str, Any], plan: Plan) -> tuple[Unit, int]:
     """(the unit of a row, how many cells were in the target language already)."""
     segments: list[Segment] = []
+    source, target = plan.source_lang, plan.target_lang
     kept = 0
     for path in plan.translated:
         for place, text in enumerate(values(row, path)):
-            if not isinstance(text, str) or not worth_translating(text):
+            if not isinstance(text, str) or not worth_translating(text, source):
                 continue
-            if in_language(text, plan.target_lang):
+            if in_language(text, target, source):
                 kept += 1
                 continue
-            if plan.roles[path] is Role.code_prompt and (found := pieces(text)) is not None:
-                foreign = [p for p in found if not in_language(p.text, plan.target_lang)]
+            if plan.roles[path] is Role.code_prompt:
+                found = pieces(text) or ()  # what does not parse is kept: nobody knows its prose
+                foreign = [p for p in found if not in_language(p.text, target, source)]
                 segments += _of_program(path, place, text, foreign)
                 continue
             before, core, after = _split(text, plan.roles[path], plan.task.lettered)
-            if worth_translating(core):
+            if worth_translating(core, source):
                 segments.append(Segment(path, place, core, before, after))
     return Unit(tuple(segments)), kept
 

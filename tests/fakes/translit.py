@@ -19,19 +19,19 @@ HANGUL = "".join(
 )
 ALPHABETS = {"ko": HANGUL, "ja": "".join(chr(0x3041 + i) for i in range(52))}
 
-_MASK = re.compile("(⟦[^⟦⟧]*⟧)")
+_KEPT = re.compile(r"(⟦[^⟦⟧]*⟧|\([A-J]\)|(?<!\w)[a-j] \))")  # masks, and the letters of options
 _FORWARD = {lang: str.maketrans(ascii_letters, signs) for lang, signs in ALPHABETS.items()}
 _BACK = {lang: str.maketrans(signs, ascii_letters) for lang, signs in ALPHABETS.items()}
 
 
 def forward(text: str, lang: str = "ko") -> str:
-    """Transliterate, one sign for one letter. Mask marks pass through with what they enclose.
+    """Transliterate, one sign for one letter. Masks and the letters of options pass through.
 
-    >>> forward("Go 3 ⟦b1⟧ 가!")
-    '뭺꽲 3 ⟦b1⟧ 가!'
+    >>> forward("Go 3 ⟦b1⟧ (A) 가!")
+    '뭺꽲 3 ⟦b1⟧ (A) 가!'
     """
     table = _FORWARD[lang]
-    parts = _MASK.split(text)  # the marks stand at the odd places
+    parts = _KEPT.split(text)  # what is kept stands at the odd places
     return "".join(part if i % 2 else part.translate(table) for i, part in enumerate(parts))
 
 

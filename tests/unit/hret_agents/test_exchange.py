@@ -137,7 +137,7 @@ def test_json_lines_restore_everything(tmp_path: Path) -> None:
         assert memory.get([*keys, "copy"]) == wanted and wanted[keys[1]].texts == ("일",)
         assert memory.locked_version("ko") == version
         assert memory.divided(["long"]) == {"long": 4000}
-        assert memory.locked(["blue", "red"], "ko") == {"red": "빨강"}
+        assert memory.locked(["blue", "red"], "en", "ko") == {"red": "빨강"}
         assert (("blue",), ("파랑",)) in list(memory.pairs("en", "ko", memory.last()))
         export_file(memory, tmp_path / "again.jsonl")
     lines = [sorted((tmp_path / f"{n}.jsonl").read_text().split("\n")) for n in ("out", "again")]
@@ -200,8 +200,8 @@ def test_other_tools_files_are_read(tmp_path: Path, encoding: str) -> None:
     assert locked == {"Click <b>here</b> %s or there": "<b>여기</b> %s"}
     assert (done.locked, done.without_pair) == (3, 2)
     with Memory(tmp_path / "a.sqlite") as memory:
-        assert memory.locked(["Click <b>here</b> %s or there"], "ja")
-        assert memory.locked(["둘"], "en") == {"둘": "two"}
+        assert memory.locked(["Click <b>here</b> %s or there"], "en", "ja")
+        assert memory.locked(["둘"], "ko", "en") == {"둘": "two"}
 
 
 @pytest.mark.parametrize("header", ["", '<header srclang="*all*"/>'])

@@ -59,6 +59,7 @@ def test_a_models_words_are_locked_where_someone_says_so(tmp_path: Path) -> None
         assert (done.units, done.known, done.locked) == (1, 2, 1)
         path.write_text(json.dumps(pair | {"type": "locked"}))
         assert import_files(memory, [path]).locked == 1
-        assert memory.locked(["one", "two", "a"], "ko") == {"one": "하나", "two": "하나"}
+        assert memory.locked(["one", "two", "a"], "en", "ko") == {"one": "하나"}
+        assert memory.locked(["one", "two", "a"], "de", "ko") == {"two": "하나"}
         path.write_text(json.dumps(pair))
         assert import_files(memory, [path], suggestions=True).suggested == 1

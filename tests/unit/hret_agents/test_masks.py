@@ -45,6 +45,21 @@ SPANS: tuple[tuple[str, list[str]], ...] = (
     ("&eacute; &#39; &#x2F; but H&M; R&D; &x;", ["&eacute;", "&#39;", "&#x2F;"]),
     ("_정말로_ _전쟁과 평화_를 _really_", []),
     ("_는 _보다 크고 _가 _를 도왔다", ["_", "_", "_", "_"]),
+    ("The ``big one'' and the ``small one'', or `this' and `that'.", []),
+    ("Shipping Up -- `` I'm Shipping '' by the band `` Dropkick '' .", []),
+    ("``yes''``no''(``so'') and ``A `quoted' word'', ``and''", []),
+    (
+        "`a`s of ``b``, `c`'s, '`d`', (`e`/`f`) and `g = 'x'`를",
+        ["`a`", "``b``", "`c`", "`d`", "`e`", "`f`", "`g = 'x'`"],
+    ),
+    (
+        r"One.\nThe two.\n\nWhat? \nRight now \nRightarrow \nVdash \nu \nabla",
+        [r"\n", r"\n", r"\n", r"\n", r"\nRightarrow", r"\nVdash", r"\nu", r"\nabla"],
+    ),
+    ("The cost in US$/kg is lower than in CA$/kg.", []),
+    ("A$AP Rocky and Ke$ha sang.", []),
+    ("I have $x dollars and ($y left.", []),
+    ("Let$z$ be the $n$th, US$5 be $f(x)$.", ["$z$", "$n$", "$f(x)$"]),
     (r"\frac{1}{2} of \alpha", [r"\frac{1}{2}", r"\alpha"]),
     ("⟦1⟧ and ⟦x⟧", ["⟦", "⟧", "⟦", "⟧"]),
     ("see [[1]], [1] and 【２】", ["[[1]]", "【２】"]),
@@ -201,14 +216,29 @@ def test_brackets_of_the_text_are_not_taken_for_marks() -> None:
 
 @pytest.mark.parametrize(
     "stretch",
-    [r"\[", r"\begin{a}", "$1", "a", "a@", "<a b=", "www.(", "`", "{{", "&", "&am;", "_가"],
+    [
+        r"\[",
+        r"\begin{a}",
+        "$1",
+        "a",
+        "a@",
+        "<a b=",
+        "www.(",
+        "`",
+        "``a ",
+        "`a b",
+        "{{",
+        "&",
+        "&am;",
+        "_가",
+    ],
 )
 def test_a_long_text_is_masked_at_once(stretch: str) -> None:
     """No text of 100,000 signs makes the search for protected parts slow."""
     text = (stretch * 100_000)[:100_000]
-    started = time.perf_counter()
+    started = time.thread_time()
     assert unmask(*mask(text)) == text
-    assert time.perf_counter() - started < 1  # 0.1 s on an idle machine
+    assert time.thread_time() - started < 2  # a twentieth of it on an idle machine
 
 
 def test_a_model_that_loops_inside_a_mark_is_refused() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hret_agents.translate.memory import Entry, Kept, Memory, unit_key, voice_of
-from hret_agents.translate.memory_tables import bring
+from hret_agents.translate.memory_tables import MIGRATIONS, bring
 from hret_agents.translate.units import Segment, Unit
 from llm_eval.errors import UserError
 
@@ -175,9 +175,47 @@ def test_locked_entries_are_found_by_text_and_language(tmp_path: Path) -> None:
         assert memory.lock([("red", "赤")], "en", "ja") == 1
         assert memory.lock([("red", "빨강"), ("blue", "푸른")], "en", "ko") == 1
         texts = ["red", "blue", "x", "green", *(f"text {i}" for i in range(1500))]
-        assert memory.locked(texts, "ko") == {"red": "빨강", "blue": "푸른", "x": " 엑스"}
-        assert memory.locked(set(texts), "ja") == {"red": "赤"}
-        assert memory.locked([], "ko") == {}
+        assert memory.locked(texts, "en", "ko") == {"red": "빨강", "blue": "푸른", "x": " 엑스"}
+        assert memory.locked(set(texts), "en", "ja") == {"red": "赤"}
+        assert memory.locked([], "en", "ko") == {}
+
+
+def test_a_locked_entry_is_of_its_source_language(tmp_path: Path) -> None:
+    """A German Gift is no English one; what is of no known language serves where no other does."""
+    with Memory(tmp_path / "memory.sqlite") as memory:
+        assert memory.lock([("Gift", "독")], "de", "ko") == 1
+        assert memory.locked(["Gift"], "en", "ko") == {}
+        assert memory.lock([("Gift", "선물")], "en", "ko") == 1
+        assert memory.lock([("Gift", "기프트"), ("Rat", "쥐")], "", "ko") == 2
+        put(memory, unit("Gift"), "기부")
+        assert memory.locked(["Gift", "Rat"], "en", "ko") == {"Gift": "선물", "Rat": "쥐"}
+        assert memory.locked(["Gift"], "de-AT", "ko") == {"Gift": "독"}
+        assert memory.locked(["Gift"], "fr", "ko") == {"Gift": "기프트"}
+        pairs = list(memory.pairs("en", "ko", memory.last()))
+        assert pairs == [(("Gift",), ("선물",)), (("Gift",), ("선물",))]
+
+
+TWO = """
+INSERT INTO locked VALUES (7, 'red', '빨강', 'en', 'ko', '2025-01-04 00:00:00');
+INSERT INTO suggested VALUES (8, 'blue', '파랑', '', 'ko', '2025-01-05 00:00:00');
+INSERT INTO uses VALUES (7, '2025-02-01');
+UPDATE sqlite_sequence SET seq = 8 WHERE name = 'units';
+"""
+
+
+def test_locked_entries_of_the_second_version_stay(tmp_path: Path) -> None:
+    """Their numbers, days and languages too; from then on languages tell them apart."""
+    path = tmp_path / "memory.sqlite"
+    db = sqlite3.connect(path, isolation_level=None)
+    for migrate in MIGRATIONS[:2]:
+        migrate(db)
+    db.executescript(f"{TWO} PRAGMA user_version=2;")
+    held = {t: db.execute(f"SELECT * FROM {t}").fetchall() for t in ("locked", "suggested", "uses")}
+    db.close()
+    with Memory(path) as memory:
+        assert {t: list(memory.rows(f"SELECT * FROM {t}")) for t in held} == held
+        memory.lock([("red", "붉은")], "de", "ko")
+        assert memory.locked(["red"], "en", "ko") == {"red": "빨강"}
 
 
 def test_the_locked_version_follows_what_is_locked(tmp_path: Path) -> None:

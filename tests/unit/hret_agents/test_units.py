@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,23 @@ def test_a_value_that_is_no_text_is_passed_over() -> None:
     assert ported({"c": [1, True, None, 2.5, "one cat"]}, plan, lambda _: "말")["c"] == [
         1, True, None, 2.5, "말"
     ]  # fmt: skip
+
+
+def test_a_program_that_does_not_parse_is_kept() -> None:
+    """Its line breaks are code, so it is not sent as a text; its neighbours are."""
+    broken = "def f(x):\n    # The sum of both is\n    # returned here.\n"
+    plan = plan_of({"q": "prose", "p": "code_prompt"})
+    row = {"q": "Write it.", "p": broken}
+    assert unit_of(row, plan)[0].texts == ("Write it.",)
+    assert ported(row, plan)["p"] == broken
+
+
+def test_the_source_language_says_what_is_a_word() -> None:
+    """One sign is a choice of a Chinese row, and Chinese is not taken for Japanese."""
+    plan = replace(plan_of({"q": "prose", "c[]": "prose"}), source_lang="zh")
+    row = {"q": "哪个对？", "c": ["对", "错", "②", "5"]}
+    assert unit_of(row, plan) == (unit_of(row, replace(plan, target_lang="ja"))[0], 0)
+    assert unit_of(row, plan)[0].texts == ("哪个对？", "对", "错")
 
 
 def test_too_few_texts_are_refused() -> None:

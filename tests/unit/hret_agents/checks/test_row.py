@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -239,3 +240,14 @@ def test_a_source_that_is_wrong_itself_is_flagged() -> None:
         ("source_anomaly", "flag")
     ]
     assert check_row(source, target, plan(ignore={"gold": ["source_anomaly"]})) == []
+
+
+def test_a_program_that_does_not_parse_is_flagged() -> None:
+    """It is kept as it is, and whoever reads the report learns it."""
+    known = plan()
+    broken = replace(known, roles=known.roles | {"code": Role.code_prompt})
+    row = {"code": "def f(x):\n    # the sum of both\n"}
+    (finding,) = check_row(SOURCE | row, TARGET | row, broken)
+    assert (finding.check, finding.severity, finding.path) == ("source_anomaly", "flag", "code")
+    assert "does not parse" in finding.message
+    assert check_row(SOURCE, TARGET, broken) == []

@@ -107,6 +107,19 @@ CAUGHT = [
     ("numbers", "Sales fell by 20%.", "매출이 20 감소했다."),
     ("numbers", "He ran 5 miles today.", "그는 오늘 5킬로미터를 달렸다."),
     ("numbers", "It weighs 3 pounds.", "무게는 3kg이다."),
+    ("numbers", "It holds ten (10 gallons).", "10리터가 들어간다."),
+    ("numbers", "It is 3 quarts.", "3리터이다."),
+    ("numbers", "He ran 5 yards.", "그는 5미터를 달렸다."),
+    ("numbers", "It weighs 5 ounces.", "무게는 5그램이다."),
+    ("numbers", "The farm has 50 acres.", "농장은 50제곱미터이다."),
+    ("numbers", "It is 70°F.", "70°C이다."),
+    ("numbers", "It is 70 degrees Fahrenheit.", "섭씨 70도이다."),
+    ("numbers", "It is 20 °C.", "화씨 20도이다."),
+    ("numbers", "It costs €5.", "5달러이다."),
+    ("numbers", "It costs £5.", "$5이다."),
+    ("numbers", "Let x < 5 be so.", "x > 5라고 하자."),
+    ("numbers", "Let x ≤ 5 and y ≥ 2.", "x ≥ 5이고 y ≤ 2라고 하자."),
+    ("numbers", "If a <= n, stop.", "a ≥ n이면 멈추시오."),
     ("numbers", "Revenue was $3.2 billion.", "매출은 32억 원이었다."),
     ("unchanged", 'Is "she goes to the market" right?', '"she goes to the market"는 맞는가?'),
     ("length_soft", LONG, "농부에게는 시장에 내다 팔 옥수수와 콩을"),
@@ -165,6 +178,8 @@ CLEAN = [
     ("target_script", "Windows 11, macOS and Linux", "Windows 11, macOS 그리고 Linux"),
     ("target_script", "Photosynthesis needs light.", "광합성(photosynthesis)에는 빛이 필요하다."),
     ("target_script", "twelve", "12"),
+    ("target_script", "five square meters", "5 m²"),
+    ("target_script", "9.8 m/s²", "9.8 m/s²"),
     ("target_script", "$3x + 7$", "$3x + 7$"),
     ("target_script", "x = 1", "x = 1"),
     ("target_script", "x = 1\ny = x", "x = 1\ny = x"),
@@ -191,6 +206,15 @@ CLEAN = [
     ("numbers", "Sales fell by 50%.", "매출이 절반으로 줄었다."),
     ("numbers", "He ran 5 miles (8 km).", "그는 5마일(8km)을 달렸다."),
     ("numbers", "It is $5, or 7000 won.", "5달러, 곧 7000원이다."),
+    ("numbers", "It holds 10 gallons of oil.", "기름 10갤런이 들어간다."),
+    ("numbers", "It is 70°F in May.", "5월에는 화씨 70도이다."),
+    ("numbers", "It is 20 degrees Celsius.", "20℃이다."),
+    ("numbers", "It costs €5 or £4.", "5유로나 4파운드이다."),
+    ("numbers", "Let x < 5 and y >= 2.", "x < 5이고 y ≥ 2라고 하자."),
+    ("numbers", "Let x < 5 and y > 2.", "x는 5보다 작고 y는 2보다 크다고 하자."),
+    ("numbers", "If 3 > x, stop.", "x < 3이면 멈추시오."),
+    ("numbers", "P(A|B) <- 5, 3 -> 4, 1 => 2", "P(A|B) <- 5, 3 → 4, 1 ⇒ 2"),
+    ("numbers", "Titanic was a success.", "<타이타닉>은 성공했다."),
     ("numbers", "$5 for 3 people", "3인당 5달러"),
     ("unchanged", "Is it right to say so now?", "지금 그렇게 말하는 것이 옳은가?"),
     ("length_soft", LONG, "농부가 밭에서 시장에 낼 옥수수와 콩을 기름"),
@@ -293,16 +317,16 @@ def test_a_short_stretch_loops_at_the_ninth_time(size: int, shift: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "stretch", ["x", "가 ", "(", "[", "{", "_", "`", "$", "<a ", "1,", "a@", "-"]
+    "stretch", ["x", "가 ", "(", "[", "{", "_", "`", "$", "<a ", "1,", "a@", "-", "<1 "]
 )
 def test_hostile_texts_take_no_time(stretch: str) -> None:
     """A text of 100,000 signs is judged at once, whatever it holds."""
     text = (stretch * 100_000)[:100_000]
     for source, target in ((text, "가"), ("Why is it so?", text), (text, text + "나")):
         for name, check in CHECKS.items():
-            started = time.perf_counter()
+            started = time.thread_time()
             check(source, target, KO)
-            assert time.perf_counter() - started < 1, name  # 0.1 s on an idle machine
+            assert time.thread_time() - started < 2, name  # a twentieth of it on an idle machine
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,9 @@ def test_options_that_were_equal_may_stay_equal() -> None:
     assert found(unit("a cat", "a kitten", path="q"), "고양이", "고양이") == []
     assert found(unit("a cat", "a kitten"), "고양이", "새끼 고양이") == []
     assert found(unit("the symbol Ca", "the symbol CA"), "기호 Ca", "기호 CA") == []
+    assert found(unit("a  cat", "a cat\u00a0", "a\ncat"), "고양이", "고양이", "고양이") == []
+    assert found(unit("caf\u00e9", "cafe\u0301"), "카페", "카페") == []
+    assert found(unit("a cat", "acat"), "고양이", "고양이") == ["option_distinct"]
 
 
 @pytest.mark.parametrize(
@@ -107,6 +110,7 @@ NAMES += [
 ]
 NAMES += ["15 kmph", "22 hrs", "120 bpm", "25 ppm", "600 kcal", "4 tsp", "16 fl oz", "Émile Zola"]
 NAMES += ["in vitro", "E. coli", "Homo sapiens", "Vincent van Gogh", "United States of America"]
+NAMES += ["5 km²", "10 cm²", "log₂ n", "sin²θ", "sp³", "½mv²", "E=mc²", "H₂SO₄", "Ca²⁺", "x² + 2xy"]
 NAMES += ["2KMnO4 + 16HCl → 2KCl + 2MnCl2 + 8H2O + 5Cl2"]
 
 
@@ -127,6 +131,7 @@ ORDINARY = [
     "or",
 ]
 ORDINARY += ["speed = distance", "cat", "his/her", "24 minutes", "Data analysis", "None of These"]
+ORDINARY += ["α-helix", "5 men²", "the area of πr²"]
 ORDINARY += ["All of the Above", "recieve", "A. water", "6 men", "de la casa", "x = 1 or y = 2"]
 
 
@@ -193,6 +198,18 @@ def test_other_languages_are_not_judged_by_korean() -> None:
     german = Rules(lang="de")
     assert found(unit("Water boils."), "Wasser kocht.", rules=german) == []
     assert found(unit("Go on."), "Go on.", rules=german) == ["target_script"]
+
+
+@pytest.mark.parametrize(
+    ("lang", "text", "kept"),
+    [("ja", "日本", True), ("ja", "东京是日本的首都。", False), ("ko", "日本", False)],
+)
+def test_a_word_may_stay_that_both_languages_write_alike(lang: str, text: str, kept: bool) -> None:
+    """From Chinese to Japanese a word may be the same, once the model insists; a sentence not."""
+    rules = Rules(lang=lang, source_lang="zh")
+    assert found(unit(text), text, rules=rules) == ["target_script"]
+    insisted = ["unchanged"] if kept else ["target_script"]
+    assert found(unit(text), text, rules=rules, told=True) == insisted
 
 
 def test_a_finding_is_json_ready() -> None:
