@@ -91,6 +91,15 @@ def author(
 
 def finished(reply: str, spec: ModuleSpec, *, header: str) -> tuple[str, str]:
     """(the module in a reply, as it would be saved; why it cannot be: one of the two is empty)."""
+    try:
+        return _finished(reply, spec, header)
+    except (
+        Exception
+    ) as e:  # a reply may be anything, and was paid for: no reader's fault ends a port
+        return "", f"the reply cannot be read: {type(e).__name__}: {e}"
+
+
+def _finished(reply: str, spec: ModuleSpec, header: str) -> tuple[str, str]:
     found = extract(reply)
     if found.reason:
         return "", found.reason

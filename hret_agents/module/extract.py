@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from textwrap import dedent
 from typing import Any
 
 MOST = 200_000  # characters of a reply that are looked at
 BASE = "BaseDataset"
-_FENCE = re.compile(r"[ \t>]*+(`{3,}+|~{3,}+)[^`]*+$")
+_FENCE = re.compile(r"([ \t>]*+)(`{3,}+|~{3,}+)[^`]*+$")
+_CALL = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
+_BLANKS = re.compile(r"^[ \t\u00a0]+", re.MULTILINE)
 _THOUGHT = ("</think>", "</thinking>")
 _CODE_STARTS = re.compile(r"(?:from\s+[\w.]+\s+import\b|import\s+\w|class\s+\w|@\w|\"\"\"|''')")
 _SMART = "“”‘’"
-_KEYS = ("code", "module", "python", "content", "source", "answer")
+_BUILT_IN = {*dir(builtins), "__file__", "__name__"}
+_Parsed = tuple[str, ast.Module]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,8 @@ class Extracted:
 
 
 def extract(reply: str) -> Extracted:
-    """The module in a reply: of all that may be code, the longest that defines a dataset class.
+    """The module in a reply: the last block that defines a dataset class, if it is no mere excerpt,
+    with the other blocks that define what it uses; else the longest text that defines one.
 
     >>> extract("Sure!\\n```python\\nclass Mine(BaseDataset):\\n    pass\\n```\\nDone.").code
     'class Mine(BaseDataset):\\n    pass\\n'
@@ -36,15 +41,15 @@ def extract(reply: str) -> Extracted:
     'the reply holds no code'
     """
     text = reply[:MOST].replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", "")
-    found = [c for c in dict.fromkeys(map(_trimmed, _candidates(text))) if c]
+    bare = _without_thought(_BLANKS.sub(lambda blanks: blanks[0].replace("\xa0", " "), text))
+    shapes = [bare, *_unwrapped(bare)]
+    blocks = dict.fromkeys(_trimmed(block) for shape in shapes for block in _fenced(shape))
+    texts = [_trimmed(t) for s in shapes for t in (s, dedent(s), _from_first_line(s))]
+    found = [code for code in dict.fromkeys([*blocks, *texts]) if code]
     parsed = [(code, tree) for code in found if (tree := _tree(code))]
-    datasets = [(code, tree) for code, tree in parsed if _defines_dataset(tree)]
-    whole = [code for code, tree in datasets if _imports_base(tree)]
-    pieces = _trimmed("\n\n".join(_fenced(_without_thought(text))))
-    if not whole and datasets and _tree(pieces):  # the module stands in several fences
-        return Extracted(pieces)
-    if datasets:
-        return Extracted(max(whole or [code for code, _ in datasets], key=len))
+    if datasets := [(code, tree) for code, tree in parsed if _defines_dataset(tree)]:
+        whole = [code for code, tree in datasets if _imports_base(tree)]
+        return Extracted(_completed(_chosen(whole or [c for c, _ in datasets], blocks), parsed))
     broken = [code for code in found if BASE in code and not _tree(code)]
     if broken:
         return Extracted(reason=_syntax(broken[0]))
@@ -53,14 +58,52 @@ def extract(reply: str) -> Extracted:
     return Extracted(reason="the reply holds no code")
 
 
-def _candidates(text: str) -> Iterator[str]:
-    """All that may be the module, in every shape known."""
-    bare = _without_thought(text)
-    for shape in (bare, *_unwrapped(bare)):
-        yield from _fenced(shape)
-        yield shape
-        yield dedent(shape)
-        yield _from_first_line(shape)
+def _chosen(modules: list[str], blocks: Collection[str]) -> str:
+    """The last block, of those at least half as long as the longest text; else the longest."""
+    longest = max(modules, key=len)
+    final = [code for code in modules if code in blocks and 2 * len(code) >= len(longest)]
+    return final[-1] if final else longest
+
+
+def _completed(module: str, parsed: list[_Parsed]) -> str:
+    """A module with the other pieces of the reply that define names which it lacks, in order."""
+    trees = dict(parsed)
+    taken = {module}
+    pieces = [code for code, tree in parsed if not _defines_dataset(tree)]
+    while lacking := _lacking([trees[code] for code in taken]):
+        more = [c for c in pieces if c not in taken and lacking & set(_defined(trees[c]))]
+        if not more:
+            break
+        taken.add(more[0])
+    joined = _trimmed("\n\n".join(code for code, _ in parsed if code in taken))
+    return joined if _tree(joined) else module
+
+
+def _lacking(trees: list[ast.Module]) -> set[str]:
+    """The names that some code reads and nowhere binds."""
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    bound = {node.id for node in names if not isinstance(node.ctx, ast.Load)} | _BUILT_IN
+    bound |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    bound |= {node.name for node in nodes if isinstance(node, ast.ExceptHandler) and node.name}
+    bound |= {name for tree in trees for name in _defined(tree)}
+    return {node.id for node in names} - bound
+
+
+def _defined(tree: ast.Module) -> Iterator[str]:
+    """The names that code imports, assigns at its top, or calls a function or a class."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from ((alias.asname or alias.name).split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+    for node in tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            yield from (n.id for n in ast.walk(node) if isinstance(n, ast.Name) and _stored(n))
+
+
+def _stored(name: ast.Name) -> bool:
+    return isinstance(name.ctx, ast.Store)
 
 
 def _without_thought(text: str) -> str:
@@ -74,12 +117,13 @@ def _without_thought(text: str) -> str:
 
 def _unwrapped(text: str) -> Iterator[str]:
     """Code that came as a string: in JSON, or with its line ends escaped."""
-    strings = [s for piece in (text, *_fenced(text)) for s in _strings(_json(piece))]
+    pieces = (text, *_fenced(text), *_CALL.findall(text))
+    strings = [s for piece in pieces for s in _strings(_json(piece))]
     yield from strings
     if not strings and text.count("\n") < 3 <= text.count("\\n"):
-        yield _json(f'"{text.strip()}"') or text.replace("\\n", "\n").replace('\\"', '"').replace(
-            "\\t", "\t"
-        )
+        read = _json(f'"{text.strip()}"')
+        plain = text.replace("\\n", "\n").replace('\\"', '"').replace("\\t", "\t")
+        yield read if isinstance(read, str) else plain
 
 
 def _json(text: str) -> Any:
@@ -93,35 +137,45 @@ def _json(text: str) -> Any:
 
 
 def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-        yield from _fenced(value)
-    elif isinstance(value, dict):
-        for key in (*_KEYS, *value):
-            if isinstance(value.get(key), str | list):
-                yield from _strings(value[key])
-    elif isinstance(value, list) and value and all(isinstance(v, str) for v in value):
-        yield "\n".join(value)
+    """The texts in a JSON value, at any depth, and in JSON that is such a text; lines as one."""
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += reversed(value.values())
+        elif isinstance(value, list) and value and all(isinstance(v, str) for v in value):
+            waiting.append("\n".join(value))
+        elif isinstance(value, list):
+            waiting += reversed(value)
+        elif isinstance(value, str):
+            yield value
+            if value.lstrip().startswith(("{", "[")):
+                waiting.append(_json(value))
 
 
 def _fenced(text: str) -> Iterator[str]:
-    """What stands between fences; the last may be open."""
-    blocks: list[str] = []
+    """What stands between fences; the last may be open, or end within a line."""
     inside: list[str] | None = None
-    mark = ""
+    quote, mark = "", ""
     for line in text.split("\n"):
         fence = _FENCE.match(line)
         if inside is None:
             if fence:
-                inside, mark = [], fence[1]
+                inside, quote, mark = [], rf"(?:[ \t]*> ?){{0,{fence[1].count('>')}}}", fence[2]
         elif fence and _closes(line, mark):
-            blocks.append("\n".join(inside))
+            yield _block(inside, mark)
             inside = None
         else:
-            inside.append(line)
+            inside.append(re.sub(quote, "", line, count=1))
     if inside:
-        blocks.append("\n".join(inside))
-    yield from map(dedent, blocks)
+        yield _block(inside, mark)
+
+
+def _block(lines: list[str], mark: str) -> str:
+    """Lines as code; up to a fence that stands within one if they are none with what follows."""
+    whole = dedent("\n".join(lines))
+    before, found, _ = whole.partition(mark)
+    return before if found and not _tree(whole) and _tree(before) else whole
 
 
 def _closes(line: str, mark: str) -> bool:

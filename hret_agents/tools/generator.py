@@ -26,6 +26,7 @@ from llm_eval.dataset.expect import expectations
 from llm_eval.dataset.render import render
 from llm_eval.dataset.spec import MODULE, ModuleSpec
 from llm_eval.dataset.verify import verify
+from llm_eval.dataset.ways import other_ways
 from llm_eval.errors import UserError
 from llm_eval.sandbox import Jail, JailError, SandboxUnavailable, layers
 
@@ -91,7 +92,9 @@ class ModuleGenerator(StepTool):
     ) -> None:
         super().__init__()
         if max_repairs is not None and max_repairs < 0:
-            raise UserError(f"max_repairs {max_repairs} is less than 0")
+            raise UserError(
+                f"max_repairs {max_repairs} is less than 0", hint="leave it out for the default"
+            )
         self.guide_prompt, self.max_repairs = guide_prompt, max_repairs
         self.model = None if model is None else model_name(model)
         self.last: Written | None = None
@@ -254,7 +257,8 @@ def _judge(folder: Path, spec: ModuleSpec, rows: list[dict[str, Any]]) -> Judge:
         if not rows:
             return _import_fault(module)
         part = subset, split, len(rows), expectations([data], spec)
-        return verify(module, spec.slug, [part], timeout=60.0, enforce=True).reason
+        ways = other_ways(spec, lambda *_: [data])
+        return verify(module, spec.slug, [part], ways=ways, timeout=60.0, enforce=True).reason
 
     return judge
 

@@ -76,7 +76,8 @@ def samples_of(dataset: BaseDataset) -> Samples:
             rows = dataset.load()
             if not isinstance(rows, list):
                 raise UserError(
-                    f"{name}.load() returned {type(rows).__name__}, not a list of dicts"
+                    f"{name}.load() returned {type(rows).__name__}, not a list of dicts",
+                    hint="return a list of rows: dicts with input and reference",
                 )
             for index, each in enumerate(rows):
                 _checked(name, index, each)
@@ -100,10 +101,7 @@ def _checked(name: str, index: int, row: Any) -> None:
 
 def _sample(name: str, index: int, row: Any) -> Sample:
     _checked(name, index, row)
-    metadata = row.get("metadata")
     images = _images(row) if "images" in row or "image" in row else ()
-    own = (*_OWN, *_PICTURES) if images else _OWN
-    extra = {k: v for k, v in row.items() if k not in own}
     return Sample(
         index=index,
         input=row["input"],
@@ -111,8 +109,15 @@ def _sample(name: str, index: int, row: Any) -> Sample:
         options=options_of(row.get("options"), f"{name}.load(): row {index}"),
         subset=row.get("_subset_name"),
         images=images,
-        metadata={**(metadata if isinstance(metadata, dict) else {}), **extra},
+        metadata=metadata_of(row, (*_OWN, *_PICTURES) if images else _OWN),
     )
+
+
+def metadata_of(row: Mapping[str, Any], own: Sequence[str] = _OWN) -> dict[str, Any]:
+    """A row's "metadata", and over it what else the row holds beside its `own` keys."""
+    told = row.get("metadata")
+    extra = {k: v for k, v in row.items() if k not in own}
+    return {**(told if isinstance(told, dict) else {}), **extra}
 
 
 def _images(row: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -25,18 +25,20 @@ class Module:
         self.dataset: BaseDataset | None = None
 
     def open(
-        self, path: str, subset: str | None, split: str | None, bare: bool = False
+        self, path: str, subset: Any, split: str | None, bare: bool = False, template: str = ""
     ) -> dict[str, Any]:
         """Import the module and make its dataset; what it registered and how many rows it has.
 
-        `bare`: what is None is not passed at all, as in `load_datasets`.
+        `bare`: what is None is not passed at all, as in `load_datasets`. `template`: the
+        `base_prompt_template`, passed where there is one.
         """
         from llm_eval.dataset.ports import class_in
 
         kind = class_in(Path(path).read_bytes(), Path(path))
         registered = [n for n in DATASETS.names() if n in DATASETS and DATASETS.get(n) is kind]
         chosen = {"subset": subset, "split": split}
-        self.dataset = kind(**{k: v for k, v in chosen.items() if v is not None or not bare})
+        told = {k: v for k, v in chosen.items() if v is not None or not bare}
+        self.dataset = kind(**told, **({"base_prompt_template": template} if template else {}))
         return {"registered": registered, "rows": len(self.dataset)}
 
     def make(self, path: str, name: str, subset: Any, split: str | None, params: Any) -> int:
@@ -65,16 +67,10 @@ class Module:
         return self._dataset.info()
 
     def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
-        """What `load()` gives for some rows, and `get_prompt` beside it."""
+        """What `load()` gives for some rows, and what `get_prompt` gives beside it."""
         loaded = self._dataset._rows()
         return [
-            {
-                "input": loaded[i].get("input"),
-                "reference": loaded[i].get("reference"),
-                "options": loaded[i].get("options"),
-                "prompt": self._dataset.get_prompt(i),
-                "metadata": loaded[i].get("metadata"),
-            }
+            {**loaded[i], "get_prompt": self._dataset.get_prompt(i)}
             for i in range(start, min(stop, len(loaded)))
         ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from llm_eval.dataset.gold import (
     shown_of,
     unit_tests,
 )
-from llm_eval.dataset.spec import ModuleSpec
+from llm_eval.dataset.spec import EACH, ModuleSpec
 
 NO_ANSWER = ("", "모르겠습니다.")  # replies that are wrong, unless one is the very gold
 _ASIDE = 60  # a longer cell of another column may be a worked answer: no prompt may show it
@@ -40,8 +40,8 @@ class Expected:
     `shape`, but for the texts in `beside` (text → its column); in nothing of that may a text in
     `hidden` stand. `gold` is the answer where all rows have one of a few, else empty. An `ungraded`
     row must score nothing (None), whatever the reply. `reference` is what `load()` must give, in
-    other writing at most, and empty where that says nothing; `code` is what it must give beside a
-    program's prompt.
+    other writing at most, and empty where that says nothing; `code` is what it must give of a
+    program: its reference and its metadata. `subset` is its `_subset_name`, if not empty.
     """
 
     shown: Sequence[str]
@@ -56,10 +56,18 @@ class Expected:
     ungraded: bool = False
     reference: str = ""
     code: Mapping[str, Any] | None = None
+    subset: str = ""
+
+
+def rows_of(files: Iterable[Path]) -> int:
+    """How many rows some parquet files hold."""
+    import pyarrow.parquet as pq
+
+    return sum(int(pq.ParquetFile(path).metadata.num_rows) for path in files)
 
 
 def expectations(files: Sequence[Path], spec: ModuleSpec) -> Iterator[Expected]:
-    """What the module must do on each row of some parquet files."""
+    """What the module must do on each row of some parquet files, each in its subset's folder."""
     import pyarrow.parquet as pq
 
     others = spec.task == "text" and not spec.fixed_choices
@@ -67,7 +75,7 @@ def expectations(files: Sequence[Path], spec: ModuleSpec) -> Iterator[Expected]:
     for path in files:
         for batch in pq.ParquetFile(path).iter_batches(1000):
             for row in batch.to_pylist():
-                want = expected(row, spec)
+                want = expected(row, spec, path.parent.name)
                 if others and want.golds:
                     if before and all(_unlike(before, gold) for gold in want.golds):
                         want = replace(want, wrong=[*want.wrong, before])
@@ -75,28 +83,42 @@ def expectations(files: Sequence[Path], spec: ModuleSpec) -> Iterator[Expected]:
                 yield want
 
 
-def expected(row: Row, spec: ModuleSpec) -> Expected:
+def expected(row: Row, spec: ModuleSpec, subset: str = "") -> Expected:
     """What the module must do on one row."""
     golds, choices, shown = golds_of(row, spec), choices_of(row, spec), shown_of(row, spec)
     known: dict[str, Any] = {"shown": shown, "choices": choices, "lettered": spec.lettered}
-    known["shape"] = _shape(row, spec)
+    known |= {"shape": _shape(row, spec), "subset": subset}
     if spec.task not in ("multiple_choice", "ungraded"):
         known |= {"shown": [*shown, *choices], "choices": ()}
     known["beside"] = _beside(row, spec, [*golds, *_right(golds, choices, spec)])
     if spec.task == "code":
-        entry = cells(row, spec.entry_point) if spec.entry_point else []
-        told = {"tests": unit_tests(row, spec), "entry_point": str(entry[0]) if entry else None}
-        code = {"reference": golds[0] if golds else None, **told}
-        return Expected(**known, golds=[], wrong=[], ungraded=True, code=code)
+        return Expected(**known, golds=[], wrong=[], ungraded=True, code=_code(row, golds, spec))
     if not golds:
         return Expected(**known, golds=[], wrong=[], ungraded=True)
     replies, wrong, hidden = _replies(golds, choices, spec)
+    if wrong and "think>" not in (said := wrong[0]) + replies[0]:
+        replies.append(f"<think>{said} 정답: {said}</think>{replies[0]}")
+        wrong.append(f"<think>{replies[0]} 정답: {replies[0]}</think>{said}")
     if not any(text.casefold() in _PROSE for text in [*golds, *_right(golds, choices, spec)]):
-        wrong += [_PROSE, f"{_PROSE}\n{next(iter(wrong))}"]
+        wrong += [_PROSE, *(f"{_PROSE}\n{said}" for said in wrong[:1])]
     right = {_bare(text) for text in [*golds, *_right(golds, choices, spec)]}
     wrong = list(dict.fromkeys([*wrong, *(said for said in NO_ANSWER if _bare(said) not in right)]))
     known["gold"] = golds[0] if choices else ""
     return Expected(**known, golds=replies, wrong=wrong, hidden=hidden, reference=golds[0])
+
+
+def _code(row: Row, golds: Sequence[str], spec: ModuleSpec) -> dict[str, Any]:
+    """What `load()` must give of a program, from which `evaluation_method="code"` judges it."""
+    entry = cells(row, spec.entry_point) if spec.entry_point else []
+    prompt: Any = cells(row, spec.question[0])
+    if EACH not in spec.question[0]:
+        prompt = prompt[0] if prompt else None
+    return {
+        "reference": golds[0] if golds else None,
+        "prompt": prompt,
+        "tests": unit_tests(row, spec),
+        "entry_point": None if entry in ([], [None]) else str(entry[0]),
+    }
 
 
 def _shape(row: Row, spec: ModuleSpec) -> Hashable:

@@ -2,7 +2,8 @@
 
 Verified means: it imports from outside the checkout, registers, and `load()`s every row; on every
 row the gold answer scores 1 and each wrong one 0, and the prompt holds the question and every
-choice and never the answer. What is right is known from the data and the plan, not from the module;
+choice and never the answer. A program is not run here: what the method `code` judges it by must be
+as in the data. What is right is known from the data and the plan, not from the module;
 the child answers questions and the parent computes the verdict.
 """
 
@@ -13,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llm_eval.dataset.adapt import metadata_of
 from llm_eval.dataset.expect import Expected
 from llm_eval.dataset.gold import LETTERS, as_number, is_number, math_text
 from llm_eval.dataset.leaks import Prompts
 from llm_eval.dataset.process import ChildModule
+from llm_eval.dataset.ways import AFTER, BEFORE, Part, Way
 from llm_eval.errors import DatasetError, UserError
 
 BATCH = 500  # rows asked about at once
@@ -41,87 +44,144 @@ class Verdict:
 def verify(
     module: Path,
     slug: str,
-    parts: Iterable[tuple[str | None, str | None, int, Iterable[Expected]]],
+    parts: Iterable[Part],
     *,
+    ways: Sequence[Way] = (),
     timeout: float | None = None,
     enforce: bool = False,
     repos: Mapping[str, Path] | None = None,
-    bare: bool = False,
 ) -> Verdict:
-    """Verify the module at `module` on every (subset, split, number of rows, expectations); None
-    as subset and split leaves the choice to the module.
+    """Verify the module at `module` on every (subset, split, number of rows, expectations); what is
+    None of subset and split is not passed, as in `load_datasets`, and left to the module.
 
     Args:
-        timeout: seconds for one part; as many as its rows need, and some, when left out.
+        ways: how else its dataset must be made, looked at in some rows once all parts hold.
+        timeout: seconds for one part, and for all ways; as many as the rows need, and some, when
+            left out.
         enforce: in the kernel's sandbox or not at all.
         repos: folders of ports, by the names under which the module may load them.
-        bare: a subset or split that is None is not passed at all.
 
     Raises:
         SandboxUnavailable: `enforce`, and this machine has no sandbox.
     """
     checked = 0
+    options: dict[str, Any] = {"enforce": enforce, "repos": repos}
     try:
         for subset, split, count, expected in parts:
             seconds = timeout or _STARTING + _PER_ROW * count
-            with ChildModule(module, timeout=seconds, enforce=enforce, repos=repos) as child:
-                opened = child.ask("open", str(child.path), subset, split, bare)
-                if slug not in opened["registered"]:
-                    raise DatasetError(f"the module registers {opened['registered']}, not {slug!r}")
-                checked += _part(child, f"{subset}/{split}", opened["rows"], count, expected)
+            with ChildModule(module, timeout=seconds, **options) as child:
+                _opened(child, slug, count, subset, split, True)
+                _part(child, _named(subset, split), count, expected)
+                checked += count
+        if ways:
+            seconds = timeout or _STARTING + _PER_ROW * sum(way.rows for way in ways)
+            with ChildModule(module, timeout=seconds, **options) as child:
+                for way in ways:
+                    template = BEFORE + "{query}" + AFTER if way.template else ""
+                    _opened(child, slug, way.rows, way.subset, way.split, False, template)
+                    _way(child, way)
     except DatasetError as e:
         return Verdict(checked, e.message)
     except UserError:
         raise
-    except (KeyError, IndexError, TypeError, ValueError) as e:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as e:
         return Verdict(checked, f"the module's answers make no sense: {type(e).__name__}: {e}")
     return Verdict(checked)
 
 
-def _part(
-    child: ChildModule, where: str, rows_of_module: int, count: int, expected: Iterable[Expected]
-) -> int:
+def _named(subset: str | list[str] | None, split: str | None) -> str:
+    """How a reason calls what was asked for."""
+    if split is None:
+        return "without subset and split" if subset is None else f"{subset} without split"
+    return f"{subset}/{split}"
+
+
+def _opened(
+    child: ChildModule, slug: str, count: int, subset: Any, split: str | None, *more: Any
+) -> None:
+    """Make the dataset. It must be registered, and have its rows."""
+    opened = child.ask("open", str(child.path), subset, split, *more)
+    if slug not in opened["registered"]:
+        raise DatasetError(f"the module registers {opened['registered']}, not {slug!r}")
     loaded = child.ask("loaded")
-    if (rows_of_module, loaded) != (count, count):
+    if (opened["rows"], loaded) != (count, count):
         raise DatasetError(
-            f"{where} holds {count} rows; the module has {rows_of_module} and load()s {loaded}"
+            f"{_named(subset, split)} holds {count} rows; "
+            f"the module has {opened['rows']} and load()s {loaded}"
         )
-    start, inputs, prompts = 0, Prompts(), Prompts()
+
+
+def _part(child: ChildModule, where: str, count: int, expected: Iterable[Expected]) -> None:
+    start, read = 0, (Prompts(), Prompts())
     for batch in batched(expected):
-        rows = child.ask("rows", start, start + len(batch))
-        for i, (row, want) in enumerate(zip(rows, batch, strict=True), start):
-            said = _no_text(row) or inputs.fault(i, row["input"], want)
-            if said := said or prompts.fault(i, row["prompt"], want) or _load_fault(row, want):
-                raise DatasetError(f"{where}, row {i}: {said}")
-        _judge(child, where, start, rows, batch)
-        again = child.ask("again", start, start + len(batch))
-        for i, (row, prompt) in enumerate(zip(rows, reversed(again), strict=True), start):
-            if row["prompt"] != prompt:
-                raise DatasetError(f"{where}, row {i}: get_prompt() gives another prompt each time")
+        _held(child, where, start, batch, read)
         start += len(batch)
     if start != count:
         raise DatasetError(f"{where} holds {count} rows, and {start} are expected of the module")
-    for read in (inputs, prompts):
-        i, said = read.last_fault()
+    for prompts in read:
+        i, said = prompts.last_fault()
         if said:
             raise DatasetError(f"{where}, row {i}: {said}")
-    return count
+
+
+def _way(child: ChildModule, way: Way) -> None:
+    where, read = _named(way.subset, way.split), (Prompts(), Prompts())
+    told = child.ask("info")
+    for name, known in way.info.items():
+        if told.get(name) not in known:
+            raise DatasetError(f"{where}: info() gives as its {name} {told.get(name)!r}"[:_SHOWN])
+    where += ", with a base_prompt_template" if way.template else ""
+    for start, batch in way.looks:
+        _held(child, where, start, batch, read, way.template)
+
+
+def _held(
+    child: ChildModule,
+    where: str,
+    start: int,
+    batch: Sequence[Expected],
+    read: tuple[Prompts, Prompts],
+    template: bool = False,
+) -> None:
+    """Hold some rows against what is expected of them; the inputs and the prompts are read on."""
+    inputs, prompts = read
+    rows = child.ask("rows", start, start + len(batch))
+    for i, (row, want) in enumerate(zip(rows, batch, strict=True), start):
+        said = _no_text(row) or (_unframed(row["input"]) if template else "")
+        said = said or inputs.fault(i, row["input"], want)
+        said = said or prompts.fault(i, row["get_prompt"], want) or _load_fault(row, want)
+        if said:
+            raise DatasetError(f"{where}, row {i}: {said}")
+    _judge(child, where, start, rows, batch)
+    again = child.ask("again", start, start + len(batch))
+    for i, (row, prompt) in enumerate(zip(rows, reversed(again), strict=True), start):
+        if row["get_prompt"] != prompt:
+            raise DatasetError(f"{where}, row {i}: get_prompt() gives another prompt each time")
+
+
+def _unframed(text: str) -> str:
+    """What is wrong with an input that a template was given for."""
+    if text.startswith(BEFORE) and text.endswith(AFTER) and text.count(BEFORE) == 1:
+        return ""
+    return f"for {BEFORE}{{query}}{AFTER} its input is {text[:_SHOWN]!r}"
 
 
 def _no_text(row: Mapping[str, Any]) -> str:
-    if not isinstance(row["input"], str):
-        return f"load() gives as its input {row['input']!r}"[:_SHOWN]
-    return "" if isinstance(row["prompt"], str) else "get_prompt() gives no text"
+    if not isinstance(row.get("input"), str):
+        return f"load() gives as its input {row.get('input')!r}"[:_SHOWN]
+    return "" if isinstance(row["get_prompt"], str) else "get_prompt() gives no text"
 
 
 def _load_fault(row: Mapping[str, Any], want: Expected) -> str:
     """What is wrong with what `load()` gives beside the prompt."""
-    reference = row["reference"]
+    reference, told = row.get("reference"), metadata_of(row)
+    if want.subset and row.get("_subset_name") != want.subset:
+        return f"its _subset_name is {row.get('_subset_name')!r}, not {want.subset!r}"
     if want.code is not None:
-        told = {"reference": reference, **(row.get("metadata") or {})}
+        told["reference"] = reference
         return next(
             (
-                f"load() gives {k!r} as {told.get(k)!r}"
+                f"load() gives {k!r} as {told.get(k)!r}"[:_SHOWN]
                 for k, v in want.code.items()
                 if told.get(k) != v
             ),
@@ -129,16 +189,20 @@ def _load_fault(row: Mapping[str, Any], want: Expected) -> str:
         )
     if (reference is None) != want.ungraded:
         return f"its reference is {reference!r}"
-    options = row["options"]
-    if options is not None and want.choices and not _are_options(options, want):
+    options = row.get("options")
+    if want.choices and not _are_options(options, want):
         return f"load() gives as its options {options!r}"[:_SHOWN]
+    if want.choices and not _are_texts(told.get("choices"), want):
+        return f"load() gives as its choices {told['choices']!r}"[:_SHOWN]
     if want.reference and not _is_reference(str(reference), options, want):
         return f"its reference is {str(reference)[:_SHOWN]!r}, not {want.reference[:_SHOWN]!r}"
     return ""
 
 
 def _are_options(options: Any, want: Expected) -> bool:
-    """A letter for each choice, or the choice itself."""
+    """A letter for each choice, or the choice itself; nothing where no option is right."""
+    if options is None and want.ungraded:
+        return True
     if not isinstance(options, list) or len(options) != len(want.choices):
         return False
     each = zip(map(str, options), LETTERS, want.choices, strict=False)
@@ -146,6 +210,16 @@ def _are_options(options: Any, want: Expected) -> bool:
         given.strip("(). ") == letter or given.strip().endswith(text.strip())
         for given, letter, text in each
     )
+
+
+def _are_texts(choices: Any, want: Expected) -> bool:
+    """The choices themselves, which `log_likelihood` may weigh; or nothing."""
+    if choices is None:
+        return True
+    if not isinstance(choices, list) or len(choices) != len(want.choices):
+        return False
+    each = zip(map(str, choices), want.choices, strict=True)
+    return all(given.strip().endswith(text.strip()) for given, text in each)
 
 
 def _is_reference(reference: str, options: Any, want: Expected) -> bool:

@@ -37,10 +37,13 @@ class CLASS(BaseDataset):
     def load(self):
         samples = []
         for index in range(len(self)):
-            samples.append({"input": self.get_prompt(index), "reference": self.letter(index), "options": ["A", "B", "C"]})
+            prompt = self.get_prompt(index)
+            if self.base_prompt_template:
+                prompt = self.base_prompt_template.format(query=prompt)
+            samples.append({"input": prompt, "reference": self.letter(index), "options": ["A", "B", "C"], "_subset_name": self.subset})
         return samples
 
     def evaluate_prediction(self, index, prediction):
-        match = re.search(r"(?<![A-Z])([ABC])(?![A-Za-z])", prediction)
+        match = re.search(r"(?<![A-Z])([ABC])(?![A-Za-z])", prediction.rpartition("</think>")[2])
         is_correct = match is not None and match.group(1) == self.letter(index)
         return is_correct, float(is_correct)

@@ -29,8 +29,9 @@ class CLASS(BaseDataset):
         return f"다음 문제를 풀고 마지막 줄에 '정답: 숫자'를 쓰세요.\n\n문제: {self.data[index]['질문']}\n풀이:"
 
     def load(self):
+        template = self.base_prompt_template or "{query}"
         return [
-            {"input": self.get_prompt(i), "reference": self.gold(i), "_subset_name": self.subset}
+            {"input": template.replace("{query}", self.get_prompt(i)), "reference": self.gold(i), "_subset_name": self.subset}
             for i in range(len(self.data))
         ]
 

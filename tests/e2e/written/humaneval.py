@@ -32,7 +32,8 @@ class CLASS(BaseDataset):
     def load(self):
         return [
             {
-                "input": self.get_prompt(index),
+                "input": (self.base_prompt_template or "{query}").replace("{query}", self.get_prompt(index)),
+                "_subset_name": self.subset,
                 "reference": row["canonical_solution"],
                 "metadata": {"prompt": row["prompt"], "tests": [row["test"]], "entry_point": row["entry_point"]},
             }

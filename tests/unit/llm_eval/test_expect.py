@@ -206,8 +206,34 @@ def test_what_wrong_choices_are_tried() -> None:
         assert not text or {text, f"{letter}. {text}"} <= set(want.wrong)
     assert not any("바 B" in reply or "바다" in reply for reply in want.wrong)
     assert [r for r in want.wrong if r.count("B")] == [
-        "A 아니면 B 일 수도 있지만, 다시 보니 A\n정답: A"
+        "A 아니면 B 일 수도 있지만, 다시 보니 A\n정답: A",
+        "<think>B 정답: B</think>A",
     ]
+    assert "<think>A 정답: A</think>B" in want.golds
+
+
+@pytest.mark.parametrize("spec", [TEXT, MATH, replace(NUMBER, answer_kind="number")])
+def test_what_stands_before_a_thoughts_end_is_not_said(spec: ModuleSpec) -> None:
+    """Of every kind, a wrong answer thought of is no harm, and a right one no help."""
+    want = expected({"질문": "몇?", "정답": "\\boxed{7}" if spec is MATH else "7"}, spec)
+    ends = [(reply, reply.partition("</think>")[2]) for reply in [*want.golds, *want.wrong]]
+    thought = [(reply in want.golds, said in want.golds) for reply, said in ends if said]
+    assert thought == [(True, True), (False, False)]
+
+
+def test_a_row_with_one_choice_has_an_answer() -> None:
+    """There is no other letter; nothing but words is wrong."""
+    want = expected({"질문": "어느 것?", "선택지": ["하나"], "정답": "A"}, BARE)
+    assert "A" in want.golds
+    assert want.wrong and not any("A" in reply for reply in want.wrong)
+
+
+def test_a_program_may_have_no_name() -> None:
+    """A row whose entry point is missing has none, as the template says it."""
+    spec = replace(CODE, entry_point=["entry"])
+    told = expected({**PROGRAM, "entry": None}, spec).code
+    assert told is not None
+    assert (told["entry_point"], told["prompt"]) == (None, PROGRAM["질문"])
 
 
 def test_other_labels_and_other_rows_golds_are_wrong(tmp_path: Path) -> None:

@@ -40,9 +40,10 @@ from llm_eval.datasets.base import BaseDataset
 class Quiz(BaseDataset):
     """A quiz."""
 
-    def __init__(self, dataset_name="quiz_ko", split="test", subset=None, **kwargs):
-        super().__init__(dataset_name, split, subset or "default", **kwargs)
-        file = Path(__file__).parent / "data" / self.subset / f"{split}-00000-of-00001.parquet"
+    def __init__(self, dataset_name="quiz_ko", split=None, subset=None, **kwargs):
+        super().__init__(dataset_name, split or "test", subset or "default", **kwargs)
+        name = f"{self.split}-00000-of-00001.parquet"
+        file = Path(__file__).parent / "data" / self.subset / name
         self.rows = list(load_dataset("parquet", data_files=str(file), split="train"))
 
     def __len__(self):
@@ -55,15 +56,17 @@ class Quiz(BaseDataset):
         return self.rows[index]["q"] + " 답만 쓰세요."
 
     def load(self):
+        template = self.base_prompt_template or "{query}"
         return [
-            {"input": self.get_prompt(i), "reference": row["a"], "_subset_name": self.subset,
-             "metadata": {"place": i}}
+            {"input": template.replace("{query}", self.get_prompt(i)), "reference": row["a"],
+             "_subset_name": self.subset, "metadata": {"place": i}}
             for i, row in enumerate(self.rows)
         ]
 
     def evaluate_prediction(self, index, prediction):
         #HERE
-        right = prediction.strip() == self.rows[index]["a"]
+        said = prediction.split("</think>")[-1]
+        right = said.strip() == self.rows[index]["a"]
         return right, float(right)
 '''
 
@@ -241,7 +244,7 @@ def test_a_verdict_that_is_none_is_told(said: str) -> None:
     [
         ("return len(self.rows)", "return 10 ** 18", "rows"),
         ("return len(self.rows)", "return -1", ""),
-        ('{"input": self', '{"inptu": self', "row 0 has no text under 'input'"),
+        ('{"input": template', '{"inptu": template', "row 0 has no text under 'input'"),
         ("for i, row in", "for i, row in [] and", "list of rows"),
         ('return self.rows[index]["q"] +', "return 7,", "get_prompt"),
     ],

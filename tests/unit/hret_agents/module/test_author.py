@@ -144,6 +144,16 @@ def test_the_header_is_a_comment_whatever_the_name(model: str) -> None:
     assert ast.dump(ast.parse(code.encode())) == ast.dump(ast.parse(GOOD))
 
 
+def test_no_reply_ends_a_port(chat: ChatServer) -> None:
+    """What no reader of replies can read is a reason, and the next try is asked for."""
+    deep = changed(
+        "class QuizKo(BaseDataset)", f"class QuizKo(BaseDataset, {'+'.join('1' * 2500)})"
+    )
+    found = wrote(chat, fenced(deep), fenced(GOOD))
+    assert found.way == "model:writer"
+    assert "cannot be read: RecursionError" in found.tries[0]
+
+
 def test_the_repo_stands_in_its_place() -> None:
     """Its name is filled in, over whatever the model wrote; a module without the place is told."""
     named = replace(SPEC, repo="o/q")

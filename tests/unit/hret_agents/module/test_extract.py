@@ -40,6 +40,17 @@ SHAPES = {
     "a byte order mark": f"\ufeff{GOOD}",
     "a block that is indented": f"1. The module:\n\n    ```python\n{indented(GOOD)}    ```\n",
     "code that is indented": indented(GOOD),
+    "JSON in JSON": json.dumps({"result": {"files": [{"path": "a.py", "content": GOOD}]}}),
+    "JSON of messages": json.dumps([{"type": "text", "text": f"```python\n{GOOD}```"}]),
+    "JSON of objects": json.dumps([{"note": "as asked"}, {"code": GOOD}]),
+    "a tool call": f"<tool_call>{json.dumps({'name': 'save', 'arguments': {'code': GOOD}})}"
+    '</tool_call>\n<tool_call>{"name": "end"}</tool_call>',
+    "arguments as a text": json.dumps({"name": "save", "arguments": json.dumps({"code": GOOD})}),
+    "a longer draft": f"```python\n# a draft\n{GOOD}```\nBut it is wrong:\n```python\n{GOOD}```",
+    "an excerpt behind it": f"```python\n{GOOD}```\nIn short:\n```python\n{SMALL}```",
+    "a fence that ends within a line": f"```python\n{GOOD.rstrip()}``` is the module.",
+    "a quotation": "".join(f"> {line}\n" for line in f"```python\n{GOOD}```".split("\n")),
+    "blanks that do not break": f"```python\n{GOOD.replace('    ', chr(160) * 4)}```",
 }
 
 
@@ -49,6 +60,26 @@ def test_every_shape(shape: str) -> None:
     found = extract(SHAPES[shape])
     assert found.reason == ""
     assert ast.dump(ast.parse(found.code)) == ast.dump(ast.parse(GOOD))
+
+
+HEAD, TAIL = GOOD.split("\n\n\n")
+MAIN = TAIL.replace("INSTRUCTION]", "told()]")
+TOLD = "def told() -> str:\n    return WORDS"
+WORDS = 'WORDS = "하나만 고르세요."'
+BLOCK = "```python\n{}\n```"
+PIECES = {
+    "imports and the class": (HEAD, TAIL),
+    "helpers behind it": (f"{HEAD}\n\n\n{MAIN}", f"{TOLD}\n\n\n{WORDS}"),
+    "four": (HEAD, WORDS, MAIN, TOLD),
+}
+
+
+@pytest.mark.parametrize("pieces", PIECES.values(), ids=PIECES)
+def test_a_module_in_pieces(pieces: tuple[str, ...]) -> None:
+    """Blocks that define what the class needs belong to it; how it is used does not."""
+    reply = "\n\nThen:\n".join(map(BLOCK.format, (*pieces, "data = QuizKo()\nprint(len(data))")))
+    found = extract(f"{BLOCK.format('import os')}\n{reply}")
+    assert ast.dump(ast.parse(found.code)) == ast.dump(ast.parse("\n\n".join(pieces)))
 
 
 def test_a_mark_of_thought_in_the_code_is_no_thought() -> None:
@@ -98,9 +129,10 @@ def test_code_that_does_not_parse(old: str, new: str, said: str) -> None:
 
 @pytest.mark.parametrize(
     "reply",
-    ["```" + " " * 300_000 + "`", "<think>" * 50_000, "(" * 300_000,
-     "~" * 300_000 + "`", "from a import b\n" + "x = (\n" * 30_000, '{"code": ' * 40_000,
-     "class A(BaseDataset):\n" * 9_000],
+    ["```" + " " * 300_000 + "`", ">" * 100_000 + "```\n" + ">" * 90_000, "[" * 900 + "]" * 900,
+     json.dumps(["{"] * 9_000), json.dumps([{"a": "```"}] * 9_000), "<think>" * 50_000,
+     "(" * 300_000, "~" * 300_000 + "`", "from a import b\n" + "x = (\n" * 30_000,
+     '{"code": ' * 40_000, "class A(BaseDataset):\n" * 9_000],
 )  # fmt: skip
 def test_a_hostile_reply_takes_no_time(reply: str) -> None:
     """No reply keeps the reader busy."""
