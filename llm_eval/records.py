@@ -41,6 +41,7 @@ class Failure:
         }
 
 
+TRUNCATED = ("length", "context_length")  # reasons to end of a reply that was cut
 _COUNTS = ("prompt_tokens", "completion_tokens")
 
 
@@ -57,7 +58,7 @@ class Usage:
         """What a reply says that it cost: one request, and the tokens if they are told sensibly."""
         used = reply.get("usage")
         counts = [used.get(k) if isinstance(used, dict) else 0 for k in _COUNTS]
-        return cls(1, *(n if isinstance(n, int) and n >= 0 else 0 for n in counts))
+        return cls(1, *map(_count, counts))
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -80,6 +81,12 @@ class Usage:
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
         }
+
+
+def _count(told: Any) -> int:
+    """A number of tokens, which some servers tell as a float; 0 where it is none."""
+    whole = isinstance(told, int) or (isinstance(told, float) and told.is_integer())
+    return int(told) if whole and told >= 0 else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

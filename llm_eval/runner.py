@@ -21,6 +21,7 @@ from llm_eval.dataset.base import BaseDataset
 from llm_eval.errors import HretError, UserError
 from llm_eval.evaluation import BaseEvaluator, load_evaluator
 from llm_eval.models import BaseModel, as_backend, require
+from llm_eval.models.multi import MultiModel, about_of, roles_of
 from llm_eval.records import Prompt, Sample
 from llm_eval.results import EvaluationResult
 from llm_eval.runs.asked import agree, hash_of, judged_by, made_of, port_of, public, record
@@ -106,7 +107,8 @@ class PipelineRunner:
         started, named = time.monotonic(), self.evaluation_method_name
         method = load_evaluator(named, **self.evaluator_params) if named else None
         given = as_backend(self.model_backend_name, self.model_backend_params)
-        model, generator = self._with_roles(given), getattr(given, "generate_model", None) or given
+        model = self._with_roles(given)
+        generator = (given.generate_model or given) if isinstance(given, MultiModel) else given
         earlier = RunFolder.of(self.resume) if self.resume is not None else None
         try:
             ready = await asyncio.to_thread(self._ready, method, generator)
@@ -115,7 +117,7 @@ class PipelineRunner:
                 agree(earlier.id, earlier.asked()["asked"], asked, partly=True)
             async with Meter(model) as meter:  # what is asked to see whether it can is paid as well
                 await self._checked(ready, model, generator)
-                asked["about"] = dict(getattr(model, "about_by_role", None) or model.about)
+                asked["about"] = about_of(model)
                 work = self._opened(ready, model, generator, earlier, asked, meter)
                 await self._worked(work)
                 return self._result(ready, work, generator, started)
@@ -125,13 +127,20 @@ class PipelineRunner:
 
     def _refuse(self) -> None:
         if self.limit is not None and self.limit < 1:
-            raise UserError(f"limit {self.limit} is less than 1")
+            raise UserError(
+                f"limit {self.limit} is less than 1", hint="leave it out for all samples"
+            )
         most = self.max_failures
         if most is not None and (isinstance(most, bool) or most < 0 or (most > 1 and most % 1)):
-            raise UserError(f"max_failures={most!r} is no number of samples, and no share of them")
+            raise UserError(
+                f"max_failures={most!r} is no number of samples, and no share of them",
+                hint="for example 10, or 0.05",
+            )
         if self.scaling_method_name is not None:
             SCALING_METHODS.get(self.scaling_method_name)
-            raise UserError(f"scaling_method={self.scaling_method_name!r} is not built yet")
+            raise UserError(
+                f"scaling_method={self.scaling_method_name!r} is not built yet", hint="leave it out"
+            )
         if self.evaluator_params and not self.evaluation_method_name:
             raise UserError(
                 f"evaluator_params {sorted(self.evaluator_params)} belong to no method",
@@ -141,7 +150,10 @@ class PipelineRunner:
             if getattr(self, f"{role}_params") and getattr(self, f"{role}_model") is None:
                 raise UserError(f"{role}_params belong to no {role}_model", hint="name one")
         if self.resume is not None and not self.journal:
-            raise UserError("resume goes on with a journal, and journal=False keeps none")
+            raise UserError(
+                "resume goes on with a journal, and journal=False keeps none",
+                hint="leave one of them out",
+            )
         for name in ("name", "subset", "split"):
             if name in self.dataset_params:
                 raise UserError(f"dataset_params holds {name!r}", hint=f"pass it as {name}=")
@@ -154,11 +166,12 @@ class PipelineRunner:
                 named = {"name": given, "params": dict(params)}
                 roles[f"{role}_model"] = named if isinstance(given, str) else given
                 if params and not isinstance(given, str):
-                    raise UserError(f"{role}_params come too late for a model that is made already")
+                    raise UserError(
+                        f"{role}_params come too late for a model that is made already",
+                        hint="pass them where it is made, or name the model",
+                    )
         if not roles:
             return generator
-        from llm_eval.models.multi import MultiModel
-
         own: dict[str, Any] = {"generate_model": generator}
         if isinstance(generator, MultiModel):
             own = {f"{role}_model": model for role, model in generator.roles.items()}
@@ -179,7 +192,7 @@ class PipelineRunner:
         """What is asked, but for what a model only knows once it is loaded."""
         method, made = ready.method, made_of(generator, self.model_backend_params)
         for role, params in (("judge", self.judge_params), ("reward", self.reward_params)):
-            if beside := getattr(model, "roles", {}).get(role):
+            if beside := roles_of(model).get(role):
                 made |= made_of(beside, params, role)
 
         def prompts() -> Iterator[tuple[Sample, Prompt]]:
@@ -244,7 +257,7 @@ class PipelineRunner:
             store=Store(journal, folder, kept),
             asking=asking,
             meter=meter,
-            rewards=getattr(model, "reward_model", None) is not None,
+            rewards="reward" in roles_of(model),
             most_failures=most * count if most is not None and 0 < most < 1 else most,
             listener=self.listener,
             watch=self.watch,
@@ -274,6 +287,8 @@ class PipelineRunner:
             finally:
                 await work.store.close(work.meter.spent())
         except HretError as e:
+            if isinstance(e, UserError):
+                e.caller_only = True  # samples are paid for by now: another try would pay again
             raise _going_on(e, work.store.folder) from None
         except BaseException as e:  # a bug, or Ctrl-C: what was answered is kept
             if work.store.folder is not None:
@@ -287,7 +302,7 @@ class PipelineRunner:
         spent = journal.earlier + work.meter.spent()
         shared = "usage and cost hold what another run asked the model meanwhile"
         notes = [*ready.notes, work.store.note, shared if work.meter.shared else ""]
-        about = dict(getattr(work.model, "about_by_role", None) or generator.about)
+        about = about_of(work.model)
         info = {
             **ready.about,
             "dataset": _name_of(self.dataset_name),
@@ -316,7 +331,10 @@ def _info(dataset: BaseDataset) -> dict[str, Any]:
     except HretError:
         raise
     except Exception as e:  # a module's code may raise anything; nothing was asked yet
-        raise UserError(f"{type(dataset).__name__}.info() failed: {type(e).__name__}: {e}") from e
+        raise UserError(
+            f"{type(dataset).__name__}.info() failed: {type(e).__name__}: {e}",
+            hint="mend the module's info()",
+        ) from e
 
 
 def _going_on(error: HretError, folder: RunFolder | None) -> HretError:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from llm_eval.records import Score
+from llm_eval.records import TRUNCATED, Score
 
 if TYPE_CHECKING:
     from llm_eval.results import Row
@@ -21,7 +21,6 @@ More = Callable[[Sequence[Score]], dict[str, float]]
 _NOT_YET, _SCORED, _UNSCORED, _FAILED = range(4)
 _NO_SCORE, _NOT_TOLD, _UNREADABLE, _ANSWERED = range(4)
 _NONE = -1
-TRUNCATED = ("length", "context_length")  # reasons to end of a reply that was cut
 
 
 class Totals:

@@ -17,5 +17,7 @@ def load_evaluator(name: str, /, **params: Any) -> BaseEvaluator:
     try:
         inspect.signature(kind).bind(**params)
     except TypeError as e:
-        raise UserError(f"evaluation method {name!r}: {e}") from None
+        raise UserError(
+            f"evaluation method {name!r}: {e}", hint="see its parameters in docs/evaluation.md"
+        ) from None
     return kind(**params)

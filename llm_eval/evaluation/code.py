@@ -55,10 +55,13 @@ class Code(BaseEvaluator):
         self.replies = self.k[-1] if n is None else n
         if type(self.replies) is not int or self.replies < self.k[-1]:
             raise UserError(
-                f"pass@{self.k[-1]} needs {self.k[-1]} replies or more a sample, not n={n!r}"
+                f"pass@{self.k[-1]} needs {self.k[-1]} replies or more a sample, not n={n!r}",
+                hint="raise n, or lower k",
             )
         if not isinstance(timeout, int | float) or not 0 < timeout < math.inf:
-            raise UserError(f"timeout={timeout!r} is no number of seconds")
+            raise UserError(
+                f"timeout={timeout!r} is no number of seconds", hint="for example timeout=3.0"
+            )
         self.least = self.k[-1]
         self.timeout = float(timeout)
         self._pool: ThreadPoolExecutor | None = None

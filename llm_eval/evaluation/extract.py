@@ -1,6 +1,6 @@
 """Reading the answer out of a reply: pure rules, Korean and English, the last mark wins.
 
-Thinking (`<think>…</think>`) is set aside; an unfinished thought is no answer. Strong marks are
+Thinking (`llm_eval.thoughts`) is set aside; an unfinished thought is no answer. Strong marks are
 "정답:", "정답은", "answer is", `####` and `\\boxed{}`; weak ones, used where there is no other, are
 "답은" and a bare "정답 C". None means that no answer could be read.
 """
@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
+from llm_eval import thoughts
 from llm_eval.dataset.gold import boxed
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -44,10 +45,7 @@ def visible(reply: str) -> str:
     >>> visible("<think>아직 생각 중")
     ''
     """
-    text = unicodedata.normalize("NFC", reply)
-    text = re.sub(r"<think>.*?</think>", "", text, flags=re.DOTALL)
-    text = text.rsplit("</think>", 1)[-1]
-    return _BOLD.sub("", text.split("<think>")[0]).strip()
+    return _BOLD.sub("", thoughts.without(unicodedata.normalize("NFC", reply))).strip()
 
 
 def plain(text: str) -> str:

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+from llm_eval import thoughts
 from llm_eval.dataset.base import BaseDataset
 from llm_eval.errors import RunError, ScoringError
 from llm_eval.evaluation.base import BaseEvaluator, Item
@@ -22,21 +23,22 @@ class DatasetsOwn(BaseEvaluator):
 
     def score(self, sample: Sample, reply: str, dataset: BaseDataset) -> Score:
         """What the module says: (is it right, its score). A score of None means not scored."""
-        return _score(sample, dataset.evaluate_prediction(sample.index, _composed(reply)))
+        return _score(sample, dataset.evaluate_prediction(sample.index, _read_as(reply)))
 
     async def score_all(self, items: Sequence[Item], dataset: BaseDataset) -> list[Score | Failure]:
         """In one go, off the event loop, where the dataset can (`judge_many`)."""
         judge_many = getattr(dataset, "judge_many", None)
         if judge_many is None:
             return await super().score_all(items, dataset)
-        asked = [(sample.index, _composed(reply)) for sample, reply in items]
+        asked = [(sample.index, _read_as(reply)) for sample, reply in items]
         verdicts = await asyncio.to_thread(judge_many, asked)
         return [_read(sample, v) for (sample, _), v in zip(items, verdicts, strict=True)]
 
 
-def _composed(reply: str) -> str:
-    """Modules compare texts as they stand, and some systems write Hangul in pieces."""
-    return unicodedata.normalize("NFC", reply)
+def _read_as(reply: str) -> str:
+    """What a module reads: it may know the tags of few models' thoughts, and compares texts as they
+    stand, where some systems write Hangul in pieces."""
+    return unicodedata.normalize("NFC", thoughts.without(reply))
 
 
 def _read(sample: Sample, verdict: Any) -> Score | Failure:

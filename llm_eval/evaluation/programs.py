@@ -8,6 +8,8 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from llm_eval import thoughts
+
 _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([\w+.-]*)[^\n]*\n(.*?)(?:^[ \t]*\1|\Z)", re.M | re.S)
 _OTHER = ("bash", "console", "json", "output", "sh", "shell", "text", "txt")  # not the program
 _CODE_LINE = re.compile(r"^(?:from \w|import \w|def \w|async def \w|class \w|@\w)", re.M)
@@ -28,7 +30,7 @@ def candidates(prompt: str, reply: str, entry_point: str | None) -> list[str]:
     found = []
     goes_on = _CODE_LINE.search(prompt) is not None
     before = _before(prompt, entry_point)
-    for code in _codes(_thoughtless(reply)[:_LONGEST], entry_point):
+    for code in _codes(thoughts.without(reply)[:_LONGEST], entry_point):
         if entry_point is None or _defines(code, entry_point):
             found += [f"{prompt.rstrip()}\n\n\n{code}", before + code] * goes_on + [code]
         else:
@@ -47,11 +49,6 @@ def _before(prompt: str, name: str | None) -> str:
 def _starts(prompt: str) -> list[str]:
     """A prompt as a body may follow it: on its last line, unless that is a comment, or the next."""
     return [f"{prompt}\n"] if re.search(r"#.*\Z", prompt) else [prompt, f"{prompt}\n"]
-
-
-def _thoughtless(reply: str) -> str:
-    text = re.sub(r"<think>.*?</think>", "", reply, flags=re.DOTALL)
-    return text.rsplit("</think>", 1)[-1].split("<think>")[0]
 
 
 def _codes(text: str, entry_point: str | None) -> list[str]:

@@ -3,13 +3,18 @@
 A backend is asked in batches: `generate` takes prompts and gives predictions, the same number in
 the same order; what failed carries a `Failure`. `generate_batch` is the same in the dicts that
 haerae-evaluation-toolkit users know.
+
+A backend that takes many prompts in one call may take `done` beside them (`Done`), so that a run
+keeps each prediction as it is finished: a process that is killed then loses none of those.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from inspect import signature
+from typing import Any, TypeVar
 
 from llm_eval.aio import run_sync
 from llm_eval.errors import UserError
@@ -18,6 +23,11 @@ from llm_eval.models.roles import BaseJudge as BaseJudge
 from llm_eval.models.roles import BaseRewardModel as BaseRewardModel
 from llm_eval.records import Failure, Prediction, Prompt, Sample, Usage
 from llm_eval.registry import Registry
+
+R = TypeVar("R")
+Done = Callable[[int, Prediction], None]
+"""Called in the event loop with the place of a prompt and its prediction, which stays as it is, at
+most once for each, before the call returns them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +147,7 @@ class BaseModel:
         return [_with(item, p) for item, p in zip(inputs, predictions, strict=True)]
 
     async def score_options(
-        self, prompts: Sequence[Prompt], delimiter: str | None = None
+        self, prompts: Sequence[Prompt], delimiter: str | None = None, done: Done | None = None
     ) -> list[Prediction]:
         """The likelihoods of each prompt's options, as they follow its text.
 
@@ -146,9 +156,16 @@ class BaseModel:
         tokens and not in `chars`, as in lm-evaluation-harness.
         """
         refused = [_empty(p) for p in prompts]
-        open_ones = [p for p, no in zip(prompts, refused, strict=True) if no is None]
+        places = [i for i, no in enumerate(refused) if no is None]
+        open_ones = [prompts[i] for i in places]
         asked = [_delimited(p, delimiter, self.can.chat) for p in open_ones]
-        found = await self.likelihoods(asked) if asked else []
+
+        def weighed(place: int, one: Prediction) -> None:
+            if done is not None:
+                done(places[place], _undelimited(open_ones[place], one))
+
+        weigh = telling(self.likelihoods, weighed if done else None)
+        found = await weigh(asked) if asked else []
         told = (_undelimited(p, one) for p, one in zip(open_ones, found, strict=True))
         return [no or next(told) for no in refused]
 
@@ -160,6 +177,18 @@ class BaseModel:
         weighed = iter(await self.score_options(closed) if closed else [])
         told = iter(await self.generate(others) if others else [])
         return [next(weighed if p.options else told) for p in prompts]
+
+
+def telling(ask: Callable[..., R], done: Done | None) -> Callable[..., R]:
+    """`ask`, given `done` to tell of each prediction as it is finished, if it takes one."""
+    if done is None or "done" not in signature(ask).parameters:
+        return ask
+    return partial(ask, done=done)
+
+
+def moved(done: Done, places: Sequence[int]) -> Done:
+    """`done` for prompts that are those at `places` of more."""
+    return lambda place, prediction: done(places[place], prediction)
 
 
 def _empty(prompt: Prompt) -> Prediction | None:

@@ -131,8 +131,9 @@ def endpoint_of(
     if key is None and base == DEFAULT_BASE:
         raise UserError(
             "no API key for OpenAI",
-            hint="set OPENAI_API_KEY, pass api_key (--api-key), "
-            "or name your own server by api_base (--api-base)",
+            hint="set OPENAI_API_KEY, pass api_key, or name your own server by api_base "
+            "(of a command line: in --model-params)",
+            caller_only=True,
         )
     return Endpoint(
         base_url=base,
@@ -181,7 +182,7 @@ def _check_number(name: str, value: Any) -> None:
     else:
         good, what = isinstance(value, int) and value >= least, f"a whole number from {least}"
     if not good or isinstance(value, bool):
-        raise UserError(f"{name} {value!r} is not {what}")
+        raise UserError(f"{name} {value!r} is not {what}", hint="leave it out for the default")
 
 
 def _is_address(text: str) -> bool:

@@ -6,13 +6,14 @@ before it is needed.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Literal
 
 from llm_eval.errors import MissingExtra, UserError
-from llm_eval.models.base import BaseModel, Capabilities
+from llm_eval.models.base import BaseModel, Capabilities, Done
 from llm_eval.models.hf.asking import (
     GenerationParams,
     at_least,
@@ -26,7 +27,7 @@ from llm_eval.records import Prediction, Prompt, Usage
 if TYPE_CHECKING:
     from llm_eval.models.hf.work import Work
 
-BATCH = {"cpu": 128}  # samples that are sorted by length together, and written down together
+BATCH = {"cpu": 128}  # samples that are sorted by length together
 MOST_BATCH = 512
 PASSED_ON = (
     *("quantization_config", "load_in_4bit", "load_in_8bit", "attn_implementation", "max_memory"),
@@ -144,37 +145,49 @@ class HuggingFaceModel(BaseModel):
         """Let the worker thread end. The model stays until this object goes."""
         self._worker.close()
 
-    async def generate(self, prompts: Sequence[Prompt]) -> list[Prediction]:
+    async def generate(
+        self, prompts: Sequence[Prompt], done: Done | None = None
+    ) -> list[Prediction]:
         """A reply to each prompt, in order."""
-        return await self._told(prompts, lambda work, stopped: work.replies(prompts, stopped))
+        return await self._told(prompts, lambda work, *how: work.replies(prompts, *how), done)
 
-    async def likelihoods(self, prompts: Sequence[Prompt]) -> list[Prediction]:
+    async def likelihoods(
+        self, prompts: Sequence[Prompt], done: Done | None = None
+    ) -> list[Prediction]:
         """For each prompt, in order, how likely each of its options is behind it.
 
         Options are taken as they stand: where a space belongs between prompt and option, it is the
         prompt's last sign or the option's first. See `llm_eval.models.hf.encoding` for where an
         option's tokens begin. With a chat template the options begin the assistant's turn.
         """
-        return await self._told(prompts, lambda work, stopped: work.likelihoods(prompts, stopped))
+        return await self._told(prompts, lambda work, *how: work.likelihoods(prompts, *how), done)
 
     async def prompt_logprobs(self, prompts: Sequence[Prompt]) -> list[Prediction]:
         """For each prompt, in order, its tokens as the model reads it, each behind those before it.
 
         With a chat template these are the template's too; `token_ids` are taken as they are.
         """
-        return await self._told(
-            prompts, lambda work, stopped: work.prompt_logprobs(prompts, stopped)
-        )
+        return await self._told(prompts, lambda work, *how: work.prompt_logprobs(prompts, *how))
 
     async def _told(
-        self, prompts: Sequence[Prompt], ask: Callable[[Work, Callable[[], bool]], list[Prediction]]
+        self,
+        prompts: Sequence[Prompt],
+        ask: Callable[[Work, Callable[[], bool], Done], None],
+        done: Done | None = None,
     ) -> list[Prediction]:
-        def counted(work: Work, stopped: Callable[[], bool]) -> list[Prediction]:
-            found = ask(work, stopped)
-            self._usage = sum((p.usage for p in found), self._usage)
-            return found
+        """All that the worker thread tells, in order; `done` hears of each as it is told."""
+        if not prompts:
+            return []
+        loop, found = asyncio.get_running_loop(), dict[int, Prediction]()
 
-        return await self._worker.do(counted) if prompts else []
+        def tell(place: int, prediction: Prediction) -> None:
+            found[place] = prediction
+            self._usage += prediction.usage
+            if done is not None and not loop.is_closed():
+                loop.call_soon_threadsafe(done, place, prediction)
+
+        await self._worker.do(lambda work, stopped: ask(work, stopped, tell))
+        return [found[place] for place in range(len(prompts))]
 
     def _loaded(self) -> Work:
         from llm_eval.models.hf.work import Work

@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import parse_qsl
@@ -101,7 +102,7 @@ class LiteLLMModel(BaseModel):
         if isinstance(top := self.params.get("logprobs"), int) and not isinstance(top, bool):
             self._own |= wire.logprobs("chat", top)
         self._hidden = {k: v for k, v in params.items() if is_secret(k, v)}
-        given = settings.load()
+        self._settings = settings.load()
         self._endpoint = Endpoint(  # which checks what it is given
             base_url=api_base or DEFAULT_BASE,
             api_key=secret(api_key),
@@ -109,7 +110,7 @@ class LiteLLMModel(BaseModel):
             concurrency=concurrency,
             rpm=rpm,
             tpm=tpm,
-            max_retries=given.max_retries if max_retries is None else max_retries,
+            max_retries=self._settings.max_retries if max_retries is None else max_retries,
         )
         self._usage, self._images = Usage(), False
         self.answering: set[asyncio.Task[Any]] = set()  # whose request is at the provider
@@ -166,6 +167,8 @@ class LiteLLMModel(BaseModel):
         if self._is_openai:
             if (found := prices.cost(self._provider.model, usage)) is not None:
                 return found
+        if prices.untold(usage):
+            return None
         sent, made = usage.prompt_tokens, usage.completion_tokens
         return library.price(self._litellm, self._provider, sent, made)
 
@@ -272,6 +275,8 @@ class LiteLLMModel(BaseModel):
 
     def _request(self, prompt: Prompt) -> dict[str, Any]:
         """The request of one prompt, in OpenAI's shape."""
+        turn = prompt.turn * int(self.params.get("n") or 1)
+        prompt = replace(prompt, turn=turn)
         asked = wire.request("chat", self.model, prompt, self.system_message, self._own)
         if not _is_text(asked["messages"]):
             raise wire.bad("the prompt holds half of a surrogate pair, which no provider reads")
@@ -300,13 +305,13 @@ class LiteLLMModel(BaseModel):
         """OpenAI's also stands in the settings, as for every part of this project."""
         if self._endpoint.api_key or not self._is_openai:
             return self._endpoint.api_key
-        return settings.load().openai_api_key
+        return self._settings.openai_api_key
 
     @property
     def _base(self) -> str | None:
         if self.api_base or not self._is_openai:
             return self.api_base
-        return settings.load().openai_base_url
+        return self._settings.openai_base_url
 
     @property
     def _whose(self) -> str:

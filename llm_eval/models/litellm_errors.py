@@ -10,10 +10,10 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from llm_eval.errors import AuthError, BackendError, Kind, UserError
-from llm_eval.models.refusals import FILTERED
+from llm_eval.models.refusals import WORDED, classify
 from llm_eval.models.retry import retry_after
 from llm_eval.secret import scrubbed
 
@@ -23,8 +23,6 @@ _LEAD = re.compile(
     r"^(?:(?:litellm\.)?(?:\w*Exception )?\w*(?:Error|Exception|Timeout)\s*[:-]\s*)+"
 )
 _TRACE = re.compile(r"\s*Traceback \(most recent call last\).*", re.DOTALL)
-_UNPAID = re.compile(r"insufficient_quota|credit balance is too low", re.IGNORECASE)
-_TOO_LONG = re.compile(r"too many tokens|(prompt|input) is too long|context length", re.IGNORECASE)
 
 
 def headers_of(reply: Any) -> dict[str, str]:
@@ -51,13 +49,13 @@ def error_of(
     if kind == "malformed":
         message = f"{where} sent what litellm cannot read: {said}"
     if kind not in ("content_filter", "length"):
-        if ended := _ends_the_run(error, litellm, status, message):
+        if ended := _ends_the_run(error, litellm, kind, message):
             return ended
     if kind == "length":
         message = f"the prompt is over the context length: {message}"
     wait = retry_after(_headers(error)) if kind in ("rate_limit", "server") else None
     return BackendError(
-        message, kind=kind, status=status, retry_after=wait, sent=kind == "malformed"
+        message, kind=cast(Kind, kind), status=status, retry_after=wait, sent=kind == "malformed"
     )
 
 
@@ -76,36 +74,34 @@ def _broken(error: Exception, litellm: Any, where: str) -> BackendError | None:
     return None
 
 
-def _kind(error: Exception, litellm: Any, status: int | None) -> Kind:
+def _kind(error: Exception, litellm: Any, status: int | None) -> str:
+    """As `refusals.classify` says, or as litellm does where that knows more."""
     known = litellm.exceptions
-    said = str(error) if status in (400, 403, 413, 422) else ""
-    if said or status is None:
-        if isinstance(error, known.ContextWindowExceededError) or _TOO_LONG.search(said):
+    if status is None or status in WORDED:
+        if isinstance(error, known.ContextWindowExceededError):
             return "length"
-        if isinstance(error, known.ContentPolicyViolationError) or FILTERED.search(said):
+        if isinstance(error, known.ContentPolicyViolationError):
             return "content_filter"
     if status is None:
         made_up = any(getattr(c, "status_code", 0) in MADE_UP for c in _chain(error.__context__))
         ours = isinstance(error, known.BadRequestError) and not made_up
         return "bad_request" if ours else "malformed"
-    if status == 429:
-        return "rate_limit"
-    return "server" if status >= 500 or status == 408 else "bad_request"
+    return classify(status, None, str(error))
 
 
-def _ends_the_run(
-    error: Exception, litellm: Any, status: int | None, message: str
-) -> UserError | None:
+def _ends_the_run(error: Exception, litellm: Any, kind: str, message: str) -> UserError | None:
     """What no further request can mend: a key, a model, a bill."""
-    if status in (401, 403) or isinstance(error, litellm.exceptions.AuthenticationError):
+    if kind == "auth" or isinstance(error, litellm.exceptions.AuthenticationError):
         return AuthError(message, hint="check api_key, or the provider's key in the environment")
     if "NoCredentialsError" in f"{type(error).__name__} {error}":
         return AuthError(message, hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
-    if status == 402 or _UNPAID.search(str(error)):
-        return UserError(message, hint="top up, then run this again")
+    if kind == "unpaid":
+        return UserError(message, hint="top up, then run this again", caller_only=True)
     if isinstance(error, litellm.exceptions.BudgetExceededError):
-        return UserError(message, hint="raise litellm.max_budget, then run this again")
-    if status == 404:
+        return UserError(
+            message, hint="raise litellm.max_budget, then run this again", caller_only=True
+        )
+    if kind == "no_model":
         return UserError(message, hint="check model_name (provider/model) and api_base")
     return None
 

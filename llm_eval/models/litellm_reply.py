@@ -31,10 +31,9 @@ def prediction_of(
         if str(told).lower() in BROKE_OFF:
             said = f"{provider} broke the reply off: {told}"
             raise BackendError(said, kind="server", sent=True)
-        hidden = (choice.get("message") or {}).get("provider_specific_fields") or {}
-        if refusal := hidden.get("refusal"):
-            raise BackendError(f"the model refused: {refusal}", kind="refusal")
     found = decode(sample_id, body)
+    if found.finish_reason == "refusal":
+        return found
     if asked.get("logprobs") and found.text and not found.detail:
         raise bad(f"{provider} told no log-probabilities of the reply (logprobs)")
     if provider in _REASON_LOST:

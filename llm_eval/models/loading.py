@@ -94,7 +94,10 @@ def as_backend(given: Any, params: Mapping[str, Any] | None = None) -> BaseModel
             return FunctionModel(given, **params)
         except TypeError as e:
             raise UserError(f"a function as model: {e}", hint="it takes: concurrency") from None
-    raise UserError(f"a model is a name, a backend or a function, not {type(given).__name__}")
+    raise UserError(
+        f"a model is a name, a backend or a function, not {type(given).__name__}",
+        hint="for example 'openai', with model_params={'model_name': ...}",
+    )
 
 
 def as_reward_model(given: Any, name: str | None = None) -> BaseRewardModel:
@@ -103,7 +106,10 @@ def as_reward_model(given: Any, name: str | None = None) -> BaseRewardModel:
         return given
     if callable(getattr(given, "score_batch", None)):
         return PluggedReward(given, name or type(given).__name__)
-    raise UserError(f"a {type(given).__name__} is no reward model: it has no score_batch()")
+    raise UserError(
+        f"a {type(given).__name__} is no reward model: it has no score_batch()",
+        hint="give it score_batch(), or name another",
+    )
 
 
 def _name_of(given: Any) -> str:
@@ -116,7 +122,10 @@ def _as_model(made: Any, name: str, params: Mapping[str, Any] | None) -> BaseMod
     if is_plugged(type(made)):
         return PluggedModel(made, name, params)
     if not isinstance(made, BaseModel):
-        raise UserError(f"{name!r} is no model: a {type(made).__name__} has no generate_batch()")
+        raise UserError(
+            f"{name!r} is no model: a {type(made).__name__} has no generate_batch()",
+            hint="give it generate_batch(), or name another",
+        )
     return made
 
 
@@ -177,7 +186,10 @@ def _made(kind: type[T], name: str, params: Mapping[str, Any]) -> T:
     except HretError:
         raise
     except Exception as e:  # somebody else's constructor may raise anything
-        raise UserError(f"{name} could not be made: {type(e).__name__}: {e}") from e
+        raise UserError(
+            f"{name} could not be made: {type(e).__name__}: {e}",
+            hint="see its parameters, and model_params (--model-params)",
+        ) from e
 
 
 def _from_file(path: Path) -> type[Any]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from llm_eval.aio import run_sync
 from llm_eval.errors import RunError, UserError
 from llm_eval.models.asks import prompt_of
-from llm_eval.models.base import MODELS, BaseModel, Capabilities
+from llm_eval.models.base import MODELS, BaseModel, Capabilities, Done, telling
 from llm_eval.models.dicts import Item, each
 from llm_eval.models.loading import as_backend, as_reward_model, load_model, load_reward_model
+from llm_eval.models.openai_wire import no_answer
 from llm_eval.models.plugged import PluggedModel
 from llm_eval.models.roles import BaseJudge, BaseRewardModel, Reward, rewarded
 from llm_eval.records import Failure, Prediction, Prompt, Sample, Usage
@@ -102,9 +104,11 @@ class MultiModel(BaseModel):
         """Do the samples fit the generator?"""
         self._generator.fits(samples)
 
-    async def generate(self, prompts: Sequence[Prompt]) -> list[Prediction]:
+    async def generate(
+        self, prompts: Sequence[Prompt], done: Done | None = None
+    ) -> list[Prediction]:
         """The generator's replies."""
-        return await self._generator.generate(prompts)
+        return await telling(self._generator.generate, done)(prompts)
 
     async def likelihoods(self, prompts: Sequence[Prompt]) -> list[Prediction]:
         """The generator's likelihoods."""
@@ -115,10 +119,10 @@ class MultiModel(BaseModel):
         return await self._generator.prompt_logprobs(prompts)
 
     async def score_options(
-        self, prompts: Sequence[Prompt], delimiter: str | None = None
+        self, prompts: Sequence[Prompt], delimiter: str | None = None, done: Done | None = None
     ) -> list[Prediction]:
         """As the generator weighs."""
-        return await self._generator.score_options(prompts, delimiter)
+        return await telling(self._generator.score_options, done)(prompts, delimiter)
 
     async def probe(self) -> None:
         """Does the generator really tell likelihoods?"""
@@ -137,8 +141,8 @@ class MultiModel(BaseModel):
                 raise error
 
     async def judge(self, prompts: Sequence[Prompt]) -> list[Prediction]:
-        """The judge's reply to each prompt, in order."""
-        return await self._judge.generate(prompts)
+        """The judge's reply to each prompt, in order; a failure where it holds no answer."""
+        return await _answers(self._judge, prompts)
 
     async def rewards(self, items: Sequence[tuple[Prompt, str]]) -> list[Reward]:
         """How good each reply is to its prompt, in order; a failure stands for an item alone."""
@@ -173,17 +177,36 @@ class MultiModel(BaseModel):
         return _there(self.reward_model, "reward_model")
 
 
+def roles_of(model: BaseModel) -> dict[str, BaseModel | BaseRewardModel]:
+    """The models behind a model, by role: one that is no `MultiModel` is its own generator."""
+    return model.roles if isinstance(model, MultiModel) else {"generate": model}
+
+
+def about_of(model: BaseModel) -> dict[str, Any]:
+    """What a model tells of itself; of a `MultiModel`, what each role does."""
+    return model.about_by_role if isinstance(model, MultiModel) else dict(model.about)
+
+
 async def _judged(model: BaseModel, inputs: Sequence[Mapping[str, Any]]) -> list[Item]:
     if isinstance(model, PluggedModel) and isinstance(model.inner, BaseJudge):
         name = f"{type(model.inner).__name__}.judge_batch"
         call = model.inner.judge_batch
         told = await asyncio.to_thread(each, call, inputs, name, "judge_score")
         return [_beside(item, t) for item, t in zip(inputs, told, strict=True)]
-    replies = await model.generate([prompt_of(i, item) for i, item in enumerate(inputs)])
+    replies = await _answers(model, [prompt_of(i, item) for i, item in enumerate(inputs)])
     return [
         {**item, "judge_prediction": p.text}
         | ({"judge_error": p.failure.to_dict()} if p.failure else {})
         for item, p in zip(inputs, replies, strict=True)
+    ]
+
+
+async def _answers(judge: BaseModel, prompts: Sequence[Prompt]) -> list[Prediction]:
+    found = await judge.generate(prompts)
+    errors = [no_answer(p.text, p.finish_reason) for p in found]
+    return [
+        replace(p, text=None, failure=Failure.of(e, "judge")) if e and not p.failure else p
+        for p, e in zip(found, errors, strict=True)
     ]
 
 

@@ -78,7 +78,10 @@ class OpenAIModel(BaseModel):
         if not (chosen := model_name or model):
             raise UserError("model 'openai' needs model_name", hint='e.g. "gpt-4o-mini"')
         if endpoint not in wire.PATHS:
-            raise UserError(f"endpoint {endpoint!r} is neither 'chat' nor 'completions'")
+            raise UserError(
+                f"endpoint {endpoint!r} is neither 'chat' nor 'completions'",
+                hint="leave it out for chat",
+            )
         self.model, self.endpoint, self.params = chosen, endpoint, params
         self.system_message, self.extra = system_message, by_name("extra_body", extra_body)
         self._own = _sent(endpoint, params) | self.extra
@@ -230,13 +233,14 @@ class OpenAIModel(BaseModel):
         alike = "n" not in self._own and all(replace(p, turn=0) == first for p in run[1:])
         if len(run) == 1 or not alike:
             return await in_order(self._single(p) for p in run)
-        parts = [run[i : i + MOST] for i in range(0, len(run), MOST)]
+        parts = _parts(run, seeded="seed" in self._own or "seed" in first.params)
         found = await in_order(self._choices(part[0], len(part)) for part in parts)
         return [prediction for part in found for prediction in part]
 
     async def _single(self, prompt: Prompt) -> Prediction | None:
         """The prediction of one prompt, the further choices that were asked for beside it."""
         number = int(self._own.get("n") or 1)
+        prompt = replace(prompt, turn=prompt.turn * number)
         choices = await self._choices(prompt, number)
         if number == 1:
             return choices[0]
@@ -254,19 +258,23 @@ class OpenAIModel(BaseModel):
         What one request does not bring is asked for singly, a choice that broke off too. The first
         carries what all choices of its request cost.
         """
-        found: list[Prediction | None] = []
+        found: list[Prediction | None] = [None] * number
         if number > 1 and self._server.several:
             try:
                 told = await current().kept(self._asked(prompt, number))
                 if told is None:
-                    return [None] * number
-                found += told[:number]
+                    return found
+                found[: len(told)] = told[:number]
             except RunError as e:
                 if not (isinstance(e, BackendError) and wire.is_about(e, "n")):
                     return [_failed(prompt, e)] * number
                 self._server.several = False
-        missing = number - len(found)
-        return found + await in_order(self._alone(prompt) for _ in range(missing))
+        owed = [i for i, p in enumerate(found) if p is None or _broke_off(p)]
+        turns = [replace(prompt, turn=prompt.turn + i) for i in owed]
+        for place, again in zip(owed, await in_order(map(self._alone, turns)), strict=True):
+            cost = before.usage if (before := found[place]) else Usage()
+            found[place] = again and replace(again, usage=cost + again.usage)
+        return found
 
     async def _alone(self, prompt: Prompt) -> Prediction | None:
         try:
@@ -276,7 +284,7 @@ class OpenAIModel(BaseModel):
         return told[0] if told else None
 
     async def _asked(self, prompt: Prompt, number: int) -> list[Prediction]:
-        """A prediction for each choice of one reply that did not break off; one in any case."""
+        """A prediction for each choice of one reply; the first one carries what all cost."""
         request = await asyncio.to_thread(self.encode, prompt) if prompt.images else None
         request = self.encode(prompt) if request is None else request
         if number > 1 or "n" in request:
@@ -289,7 +297,7 @@ class OpenAIModel(BaseModel):
         found = [_decoded(prompt, told, way) for told in wire.choices(body)]
         if len(found) < number:
             self._server.several = False
-        first, *others = [p for p in found if not (p.failure and p.failure.retryable)] or found[:1]
+        first, *others = found
         return [replace(first, usage=Usage.of(body)), *others]
 
     async def _weighed(self, prompt: Prompt) -> Prediction:
@@ -336,6 +344,18 @@ def _sent(endpoint: wire.Endpoint, params: Mapping[str, Any]) -> dict[str, Any]:
     return sent
 
 
+def _parts(run: Sequence[Prompt], *, seeded: bool) -> list[list[Prompt]]:
+    """Prompts of a sample by request. With a seed their turns have no gap: choices count on."""
+    parts: list[list[Prompt]] = []
+    for prompt in run:
+        last = parts[-1][-1].turn if parts else 0
+        gap = seeded and prompt.turn not in (last, last + 1)
+        if not parts or gap or len(parts[-1]) == MOST:
+            parts.append([])
+        parts[-1].append(prompt)
+    return parts
+
+
 def _without(request: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {k: v for k, v in request.items() if k not in names}
 
@@ -346,11 +366,16 @@ def _decoded(prompt: Prompt, choice: Mapping[str, Any], way: str) -> Prediction:
         reply = wire.reply_of(choice)
         if way:
             reply = wire.held(way, reply, prompt.params["choice"])
-        if prompt.params.get("logprobs") is not None and reply.text and not reply.detail:
+        untold = reply.text and not reply.detail and reply.finish != "refusal"
+        if prompt.params.get("logprobs") is not None and untold:
             raise wire.bad("the server told no log-probabilities of the reply (logprobs)")
     except RunError as e:
         return _failed(prompt, e)
     return wire.prediction(prompt.sample_id, reply)
+
+
+def _broke_off(told: Prediction) -> bool:
+    return told.failure is not None and told.failure.retryable
 
 
 def _failed(prompt: Prompt, error: RunError, where: str = "generate") -> Prediction:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from llm_eval.errors import BackendError
 from llm_eval.models.conversation import turns
 from llm_eval.models.images import chat_part
-from llm_eval.records import Prediction, Prompt, Token, Usage
+from llm_eval.records import TRUNCATED, Prediction, Prompt, Token, Usage
 
 Endpoint = Literal["chat", "completions"]
 PATHS: Mapping[Endpoint, str] = {"chat": "/chat/completions", "completions": "/completions"}
@@ -32,7 +32,10 @@ _FINISH = {"eos_token": "stop", "stop_sequence": "stop", "end_turn": "stop"}
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What one choice of a reply says. `detail` is empty where no log-probabilities came."""
+    """What one choice of a reply says. `detail` is empty where no log-probabilities came.
+
+    `finish` is "refusal" of a text that a server tells apart as one.
+    """
 
     text: str
     finish: str | None
@@ -54,6 +57,8 @@ def request(
 ) -> dict[str, Any]:
     """The request of one prompt, whose parameters go over the backend's `own`.
 
+    A seed is that of the prompt's turn: further replies to a sample are no copies of the first.
+
     Raises:
         BackendError: this endpoint cannot take what the prompt holds.
     """
@@ -62,7 +67,7 @@ def request(
     else:
         said = {"prompt": list(prompt.token_ids) or shown(prompt, system)}
     if not prompt.params:
-        return {"model": model, **said, **own}
+        return {"model": model, **said, **_seeded(own, prompt.turn)}
     asked = {k: v for k, v in prompt.params.items() if v is not None and k != "choice"}
     if isinstance(asked.get("stop"), Sequence) and not asked["stop"]:
         asked.pop("stop")
@@ -72,7 +77,16 @@ def request(
     if "logprobs" in asked:
         merged.pop("top_logprobs", None)
         merged |= logprobs(endpoint, int(asked["logprobs"]))
-    return {"model": model, **said, **merged}
+    return {"model": model, **said, **_seeded(merged, prompt.turn)}
+
+
+def _seeded(sent: Mapping[str, Any], turn: int) -> Mapping[str, Any]:
+    """Parameters with the seed of a turn, counted on as vLLM does for choices of one request."""
+    if turn and isinstance(seed := sent.get("seed"), int):
+        sent = {**sent, "seed": seed + turn}
+    if turn and isinstance(extra := sent.get("extra_body"), Mapping):
+        sent = {**sent, "extra_body": _seeded(extra, turn)}
+    return sent
 
 
 def shown(prompt: Prompt, system: str | None) -> str:
@@ -122,11 +136,13 @@ def chosen(way: str, text: str, choice: Sequence[str]) -> str | None:
 
 
 def held(way: str, reply: Reply, choice: Sequence[str]) -> Reply:
-    """A constrained reply as the text that it chose.
+    """A constrained reply as the text that it chose; one without an answer as it is.
 
     Raises:
         BackendError: it is none of them.
     """
+    if no_answer(reply.text, reply.finish):
+        return reply
     text = chosen(way, reply.text, choice)
     if text is None:
         said = f"the reply {reply.text[:80]!r} (ended by {reply.finish}) is none of the choice"
@@ -160,14 +176,32 @@ def _messages(prompt: Prompt, system: str | None) -> list[dict[str, Any]]:
 
 
 def reply_text(body: Mapping[str, Any]) -> tuple[str, str | None]:
-    """(text, finish_reason) of a chat or completion reply.
+    """(text, finish_reason) of a chat or completion reply that has to hold an answer.
 
     Raises:
-        BackendError: nothing usable: `refusal`, `content_filter`, `length`, `malformed`, or
-            `server` where the reply broke off.
+        BackendError: it holds none: as `no_answer` and `reply_of`.
     """
     reply = reply_of(choices(body)[0])
+    if error := no_answer(reply.text, reply.finish):
+        raise error
     return reply.text, reply.finish
+
+
+def no_answer(text: str | None, finish: str | None) -> BackendError | None:
+    """Why a reply holds no answer: `refusal`, `content_filter` or `length`; None: it may hold one.
+
+    Of a model under test such a reply is scored like any other. Whoever needs what was asked for,
+    a translator or a judge, needs this.
+    """
+    if finish == "refusal":
+        return BackendError(f"the model refused: {text}", kind="refusal")
+    if finish == "content_filter":
+        said = "the provider's content filter stopped the reply"
+        return BackendError(said, kind="content_filter")
+    if not text and finish in TRUNCATED:
+        said = "the model was still thinking at the length limit and gave no answer"
+        return BackendError(f"{said}: raise max_tokens", kind="length")
+    return None
 
 
 def decode(sample_id: str, body: Mapping[str, Any]) -> Prediction:
@@ -211,12 +245,11 @@ def choices(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def reply_of(choice: Mapping[str, Any]) -> Reply:
     """What a choice says.
 
-    An empty text is a text. A missing one is an error; so is, of a chat, an empty one that the
-    limit ended: the model was still thinking.
+    A refusal's words are its text. A missing text is an empty one where the reply says why: a
+    limit, a filter, a refusal, or a thought that nothing came after.
 
     Raises:
-        BackendError: `refusal`, `content_filter`, `length`, `malformed`, or `server` where the
-            reply broke off.
+        BackendError: `malformed` where there is no text, or `server` where the reply broke off.
     """
     raw = choice.get("finish_reason")
     finish = _FINISH.get(raw, raw) if isinstance(raw, str) else None
@@ -225,21 +258,26 @@ def reply_of(choice: Mapping[str, Any]) -> Reply:
         message = {}
     if str(finish).lower() in BROKE_OFF or choice.get("error"):
         raise _broke_off(finish, choice.get("error"))
-    if finish == "content_filter":
-        raise BackendError("the provider's content filter stopped the reply", kind="content_filter")
-    if refusal := message.get("refusal"):
-        raise BackendError(f"the model refused: {refusal}", kind="refusal")
     text, part = _texts_of(choice["text"] if "text" in choice else message.get("content"))
     thought = next((t for k in _THOUGHTS if isinstance(t := message.get(k), str) and t), part)
-    if not text and finish == "length" and "text" not in choice:
-        said = "the model was still thinking at the length limit and gave no answer"
-        raise BackendError(f"{said}: raise max_tokens", kind="length")
+    if refusal := _refusal(message):
+        return Reply(refusal, "refusal", thought)
+    if text is None and (thought or finish in _UNANSWERED):
+        text = ""
     if text is None:
         raise BackendError("the reply's message has no content", kind="malformed")
     return Reply(text, finish, thought, tokens_of(choice.get("logprobs")))
 
 
 _THOUGHTS = ("reasoning_content", "reasoning")
+_UNANSWERED = ("length", "content_filter", "refusal")
+
+
+def _refusal(message: Mapping[str, Any]) -> str:
+    """The words of a refusal, which LiteLLM has elsewhere; "" where it is none."""
+    hidden = message.get("provider_specific_fields")
+    places = (message, hidden if isinstance(hidden, dict) else {})
+    return next((r for p in places if isinstance(r := p.get("refusal"), str)), "")
 
 
 def _broke_off(finish: str | None, error: Any) -> BackendError:

@@ -16,7 +16,7 @@ from typing import Any
 
 from llm_eval.errors import BackendError, RunError, UserError
 from llm_eval.models.asks import stopped, unable
-from llm_eval.models.base import BaseModel, Capabilities
+from llm_eval.models.base import BaseModel, Capabilities, Done
 from llm_eval.models.dicts import Item, each
 from llm_eval.models.served_asks import shown
 from llm_eval.records import Continuation, Failure, Prediction, Prompt, Usage
@@ -51,7 +51,10 @@ class PluggedModel(BaseModel):
     def __init__(self, inner: Any, name: str, params: Mapping[str, Any] | None = None) -> None:
         method = _batch_method(type(inner))
         if method is None:
-            raise UserError(f"{type(inner).__name__} has no generate_batch()")
+            raise UserError(
+                f"{type(inner).__name__} has no generate_batch()",
+                hint="give it generate_batch(), or pass a function",
+            )
         self.inner, self.name = inner, name
         self.params = dict(params if params is not None else getattr(inner, "params", None) or {})
         self._call, self._method = getattr(inner, method), f"{type(inner).__name__}.{method}"
@@ -117,12 +120,12 @@ class PluggedModel(BaseModel):
         return await self._asked(prompts, logits=True)
 
     async def score_options(
-        self, prompts: Sequence[Prompt], delimiter: str | None = None
+        self, prompts: Sequence[Prompt], delimiter: str | None = None, done: Done | None = None
     ) -> list[Prediction]:
         """As they are: a class of that toolkit puts its own space before an option."""
         if delimiter is None:
             return await self.likelihoods(prompts)
-        return await super().score_options(prompts, delimiter)
+        return await super().score_options(prompts, delimiter, done)
 
     async def _asked(self, prompts: Sequence[Prompt], logits: bool) -> list[Prediction]:
         prompts = [_as_text(p) if p.messages else p for p in prompts]

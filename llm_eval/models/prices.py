@@ -59,9 +59,16 @@ def rates_of(model: str) -> Mapping[str, float]:
 
 
 def cost(model: str, usage: Usage, *, batch: bool = False) -> float | None:
-    """USD for `usage` of `model`; None where its price is unknown."""
+    """USD for `usage` of `model`; None where its price is unknown, or what was used."""
     price = price_of(model)
-    return None if price is None else round(pico(price, usage, batch) / MICRO**2, 6)
+    if price is None or (untold(usage) and (price.input or price.output)):
+        return None
+    return round(pico(price, usage, batch) / MICRO**2, 6)
+
+
+def untold(usage: Usage) -> bool:
+    """Were requests answered without a word on what they used?"""
+    return usage.requests > 0 and not (usage.prompt_tokens or usage.completion_tokens)
 
 
 def own_prices() -> Path:

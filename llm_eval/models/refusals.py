@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
-from llm_eval.errors import AuthError, BackendError, Kind, UserError
+from llm_eval.errors import RETRYABLE, AuthError, BackendError, Kind, UserError
 from llm_eval.models.retry import retry_after
 
 PEEK = 64 * 2**10  # bytes of a reply that tell what it is
@@ -18,10 +18,14 @@ FILTERED = re.compile(
     r"content_filter|content management policy|content policy|moderation|flagged", re.IGNORECASE
 )
 _OVER = re.compile(
-    r"(context|prompt) length|context (size|window)|prompt is too long|input is too long"
-    r"|reduce the length|input token count|`inputs` (must have less|tokens \+)",
+    r"(context|prompt|input|model) length|context (size|window)|(prompt|input) is too long"
+    r"|too many tokens|reduce the length|(prompt|input) token count"
+    r"|\binputs`? (must have less|tokens \+)",
     re.IGNORECASE,
 )
+_UNPAID = re.compile(r"insufficient_quota|credit balance is too low", re.IGNORECASE)
+WORDED = (400, 403, 413, 422)  # statuses whose words tell what they are about
+_BUSY = (408, 409, 424, 425)  # 424: TGI's, of a failed generation
 _TITLE = re.compile(r"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
 
 
@@ -52,25 +56,35 @@ def refusal(
     message = f"{where} answered {status}: {scrub(said)[:500]}"
     if status == 403 and through and is_page(raw):
         return BackendError(message, kind="server", status=status)
-    if status == 403 and FILTERED.search(said) and not is_page(raw):
-        return BackendError(message, kind="content_filter", status=status)
-    if status in (401, 403):
+    kind = classify(status, code, "" if is_page(raw) else said)
+    if kind == "auth":
         refused = Forbidden if status == 403 else AuthError
         return refused(message, hint="check OPENAI_API_KEY or --api-key")
-    if status == 402 or code == "insufficient_quota":
-        return UserError(message, hint="top up, then run this again")
-    if status == 404 or code in NO_MODEL:
+    if kind == "unpaid":
+        return UserError(message, hint="top up, then run this again", caller_only=True)
+    if kind == "no_model":
         return UserError(message, hint="check --model and --api-base")
+    if kind == "length":
+        message = f"the prompt is over the context length: {message}"
+    wait = retry_after(headers) if kind in RETRYABLE else None
+    return BackendError(message, kind=kind, status=status, retry_after=wait, param=param)
+
+
+def classify(status: int, code: Any, said: str) -> Kind | Literal["auth", "unpaid", "no_model"]:
+    """What an error reply is: a kind, or one of the three that no further request can mend."""
+    if status in WORDED and (code in TOO_LONG or _OVER.search(said)):
+        return "length"
+    if status in (400, 403) and (code == "content_filter" or FILTERED.search(said)):
+        return "content_filter"
+    if status in (401, 403):
+        return "auth"
+    if status == 402 or code == "insufficient_quota" or _UNPAID.search(said):
+        return "unpaid"
+    if status == 404 or code in NO_MODEL:
+        return "no_model"
     if status == 429:
-        wait = retry_after(headers)
-        return BackendError(message, kind="rate_limit", status=status, retry_after=wait)
-    if status >= 500 or status in (408, 424):  # 424: TGI's, of a failed generation
-        wait = retry_after(headers)
-        return BackendError(message, kind="server", status=status, retry_after=wait)
-    kind: Kind = "content_filter" if code == "content_filter" else "bad_request"
-    if code in TOO_LONG or _OVER.search(said):
-        kind, message = "length", f"the prompt is over the context length: {message}"
-    return BackendError(message, kind=kind, status=status, param=param)
+        return "rate_limit"
+    return "server" if status >= 500 or status in _BUSY else "bad_request"
 
 
 def parsed(raw: bytes) -> Any:

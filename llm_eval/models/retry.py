@@ -7,7 +7,8 @@ import math
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from collections.abc import Set as AbstractSet
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from llm_eval.errors import BackendError, UserError
@@ -66,12 +67,13 @@ def _worth_waiting(error: BackendError) -> None:
     until = datetime.now().astimezone() + wait
     raise UserError(
         f"{error.message}; it asks to wait for {wait}, until {until:%Y-%m-%d %H:%M %Z}",
-        hint="run this again then (hret eval --resume last): what is answered is kept",
+        hint="run this again then: what is done is kept",
+        caller_only=True,
     ) from None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a server's headers (lower case) ask to wait; their date form is not read.
+    """Seconds that a server's headers (lower case) ask to wait, or that are left until a date.
 
     >>> retry_after({"retry-after": "2"}), retry_after({"retry-after-ms": "120"})
     (2.0, 0.12)
@@ -82,4 +84,13 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
             return wait if 0 <= wait < math.inf else None
         except (KeyError, ValueError):
             continue
-    return None
+    until = _date(headers.get("retry-after"))
+    now = _date(headers.get("date")) or datetime.now(UTC)  # by the server's clock, if it tells
+    return None if until is None else max(0.0, (until - now).total_seconds())
+
+
+def _date(told: str | None) -> datetime | None:
+    try:
+        return parsedate_to_datetime(told or "").replace(tzinfo=UTC)  # HTTP knows GMT alone
+    except ValueError:
+        return None

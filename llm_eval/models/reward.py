@@ -62,7 +62,9 @@ class APIReward(BaseRewardModel):
                 "reward model 'api' needs api_base", hint='e.g. "http://localhost:8000"'
             )
         if api not in ("auto", *ROUTES):
-            raise UserError(f"api={api!r} is none of auto, {', '.join(ROUTES)}")
+            raise UserError(
+                f"api={api!r} is none of auto, {', '.join(ROUTES)}", hint="leave it out for auto"
+            )
         self.model, self.asked_label, self.raw = model_name, label, raw
         self.route: Route | None = None if api == "auto" else api
         base, query = parted(api_base)

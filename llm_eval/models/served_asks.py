@@ -31,6 +31,8 @@ _NEUTRAL: Mapping[str, Sequence[Any]] = {
     "functions": ([],),
     "function_call": ("none", "auto"),
     "modalities": (["text"],),
+    "repetition_penalty": (1,),
+    "min_p": (0,),
     "best_of": (1,),
     "suffix": ("",),
 }
@@ -104,7 +106,7 @@ def _chat(given: Mapping[str, Any], images: bool) -> ServedRequest:
 def _completion(given: Mapping[str, Any]) -> ServedRequest:
     limit = _whole(given, "max_tokens", 0)
     params = _params(given, limit or None)
-    top = _whole(given, "logprobs", 0, 100)
+    top = None if given.get("logprobs") is False else _whole(given, "logprobs", 0, 100)
     if top is not None:
         params["logprobs"] = top
     n, listed = _copies(given), _listed(given.get("prompt"))
@@ -127,7 +129,7 @@ def _params(given: Mapping[str, Any], limit: int | None) -> dict[str, Any]:
         "max_tokens": limit,
         "temperature": _number(given, "temperature", 0, 100),
         "top_p": _number(given, "top_p", 0, 1),
-        "top_k": _whole(given, "top_k", 0),
+        "top_k": _whole(given, "top_k", -1),
         "seed": _whole(given, "seed", -(2**63)),
         "stop": _stops(given.get("stop")),
         "response_format": _format(given.get("response_format")),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from llm_eval.errors import RunError
+from llm_eval.errors import BackendError, RunError, UserError
 from llm_eval.models.base import BaseModel
 from llm_eval.records import Prediction, Prompt
 
@@ -47,17 +47,25 @@ class Batches:
             self._running = asyncio.create_task(self._run())
         return await reply
 
-    async def _each(self, way: Way, prompts: Sequence[Prompt]) -> list[Prediction | RunError]:
+    async def _each(self, way: Way, prompts: Sequence[Prompt]) -> list[Prediction | Exception]:
         """What the backend has to say to each prompt, or the error that stands for it.
 
         One that the backend raises for several is divided until it is one prompt's, unless trying
         again may help.
         """
+        error: Exception
         try:
             return list(await self._told(way, prompts))
+        except UserError:
+            raise
         except RunError as e:
-            if e.retryable or len(prompts) == 1:
+            if e.retryable:
                 return [e] * len(prompts)
+            error = e
+        except Exception as e:  # foreign code may raise anything; it is its requests' loss
+            error = e
+        if len(prompts) == 1:
+            return [error]
         half = len(prompts) // 2
         return [*await self._each(way, prompts[:half]), *await self._each(way, prompts[half:])]
 
@@ -65,9 +73,8 @@ class Batches:
         asked = self.model.generate if way == "generate" else self.model.prompt_logprobs
         found = await asked(prompts)
         if len(found) != len(prompts):
-            raise RuntimeError(
-                f"{self.model.label} answered {len(prompts)} prompts with {len(found)} predictions"
-            )
+            said = f"{self.model.label} gave {len(found)} predictions for {len(prompts)} prompts"
+            raise BackendError(said, kind="malformed")
         return found
 
     async def _run(self) -> None:
@@ -81,7 +88,7 @@ class Batches:
             await self._settle(call, batch)
 
     async def _settle(
-        self, call: asyncio.Task[list[Prediction | RunError]], batch: Sequence[_Waiting]
+        self, call: asyncio.Task[list[Prediction | Exception]], batch: Sequence[_Waiting]
     ) -> None:
         try:
             await asyncio.wait([call])
@@ -114,7 +121,7 @@ class Batches:
 
 
 def _let_go(
-    call: asyncio.Task[list[Prediction | RunError]],
+    call: asyncio.Task[list[Prediction | Exception]],
     batch: Sequence[_Waiting],
     _: asyncio.Future[Prediction],
 ) -> None:

@@ -92,7 +92,9 @@ def _message(
     place: int,
 ) -> dict[str, Any]:
     assert told is not None
-    message: dict[str, Any] = {"role": "assistant", "content": told.text or "", "refusal": None}
+    refused = told.finish_reason == "refusal"
+    words = {"content": None, "refusal": told.text} if refused else {"content": told.text or ""}
+    message: dict[str, Any] = {"role": "assistant", "refusal": None, **words}
     if told.reasoning is not None:
         message["reasoning_content"] = told.reasoning
     logprobs = None
@@ -169,14 +171,14 @@ def _likely(token: Token) -> dict[str, float] | None:
 
 
 def _detail(told: Prediction) -> Sequence[Token]:
-    if told.text and not told.detail:
+    if told.text and not told.detail and told.finish_reason != "refusal":
         raise refused("logprobs", "this model tells no log-probabilities of what it writes")
     return told.detail
 
 
 def finish_of(told: Prediction) -> str:
     """Why a reply ended, in OpenAI's words: a full context is a reply's limit too."""
-    known = {"context_length": "length", None: "stop"}
+    known = {"context_length": "length", "refusal": "stop", None: "stop"}
     return known.get(told.finish_reason, told.finish_reason or "stop")
 
 

@@ -11,10 +11,10 @@ import asyncio
 import json
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urljoin
 
 from llm_eval.errors import AuthError, BackendError, UserError
@@ -36,16 +36,28 @@ BYTES_PER_TOKEN = 4  # of a request, before the server has said what it cost
 MOST = 128 * 2**20  # bytes of a reply
 
 
+class Reserved(Protocol):
+    """Money that is set aside for a request."""
+
+    async def lost(self) -> None:
+        """An attempt broke off without saying what it cost."""
+
+    def told(self, usage: Usage) -> None:
+        """What the reply says that it cost."""
+
+
 @dataclass(eq=False)
 class Transport:
     """A client of one endpoint. Used inside the event loop; `close` it there.
 
     `answering` are the tasks whose request is at the server: what they wait for will be paid for.
+    `reserve` is what each request with its body has to pass; it raises where there is no money.
     """
 
     endpoint: Endpoint
     usage: Usage = Usage()
     answering: set[asyncio.Task[Any]] = field(default_factory=set, repr=False)
+    reserve: Callable[[Mapping[str, Any]], AbstractAsyncContextManager[Reserved]] | None = None
     _session: aiohttp.ClientSession | None = field(default=None, repr=False)
 
     async def post(
@@ -60,6 +72,16 @@ class Transport:
         A 429 uses up no attempt as long as others get through: waiting is then all it takes.
         `lost` is told of every attempt that broke off without saying what it cost.
         """
+        if self.reserve is None:
+            return await self._sent(path, payload, lost)
+        async with self.reserve(payload) as reserved:
+            reply = await self._sent(path, payload, reserved.lost)
+            reserved.told(Usage.of(reply))
+            return reply
+
+    async def _sent(
+        self, path: str, payload: Mapping[str, Any], lost: Callable[[], Awaitable[None]] | None
+    ) -> Mapping[str, Any]:
         body = _encoded(payload)
         reply = await retried(
             lambda: self._once("POST", path, body),
@@ -100,7 +122,7 @@ class Transport:
         except BackendError as e:
             if e.kind in ("connection", "timeout"):
                 said = "is the server running, and is --api-base right?"
-                raise _Unreachable(e.message, hint=said) from None
+                raise _Unreachable(e.message, hint=said, caller_only=True) from None
             raise
 
     async def close(self) -> None:

@@ -270,7 +270,10 @@ class VLLMModel(BaseModel):
         try:
             sampling({**self.sampling, **drawn(self.asked)})
         except Exception as e:  # a parameter that vLLM alone can judge
-            raise UserError(f"vLLM refuses to sample so: {e}") from None
+            raise UserError(
+                f"vLLM refuses to sample so: {e}",
+                hint="see the model's parameters: max_tokens, temperature, stop",
+            ) from None
         llm = self._engine.llm
         tokenizer, config = llm.get_tokenizer(), llm.llm_engine.model_config
         has, wanted = bool(getattr(tokenizer, "chat_template", None)), self.apply_chat_template
@@ -326,7 +329,10 @@ def _raw(given: Mapping[str, Any]) -> None:
     """Likelihoods are those of the model itself."""
     mode = given.get("logprobs_mode", "raw_logprobs")
     if mode != "raw_logprobs":
-        raise UserError(f"logprobs_mode={mode!r}: log-probabilities are told raw, or not at all")
+        raise UserError(
+            f"logprobs_mode={mode!r}: log-probabilities are told raw, or not at all",
+            hint="leave it out",
+        )
 
 
 def _version() -> str | None:

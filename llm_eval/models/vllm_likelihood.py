@@ -58,7 +58,7 @@ class Request:
         (written,) = output.outputs[0].token_ids
         (row,) = output.outputs[0].logprobs
         for place, token in zip(self.places, self.last, strict=True):
-            if token not in row or not math.isfinite(row[token].logprob):
+            if token not in row or math.isnan(row[token].logprob):
                 raise Refused("vLLM told no log-probability of an option", "malformed")
             own = row[token].logprob
             yield place, (start + own, greedy and own >= row[written].logprob)
@@ -68,7 +68,7 @@ class Request:
             raise Refused("vLLM told no log-probabilities of the prompt", "malformed")
         for place, token in enumerate(self.shared, start=len(rows) - len(self.shared)):
             row = rows[place] or {}
-            if token not in row or not math.isfinite(row[token].logprob):
+            if token not in row or math.isnan(row[token].logprob):
                 raise Refused("vLLM told no log-probability of an option", "malformed")
             yield row[token].logprob, row[token].rank == 1
 

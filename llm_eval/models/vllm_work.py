@@ -10,7 +10,17 @@ from typing import Any
 
 from llm_eval.errors import BackendError
 from llm_eval.models.conversation import turns
-from llm_eval.models.hf.asking import GenerationParams, Refused, draws
+from llm_eval.models.hf.asking import (
+    GenerationParams,
+    Refused,
+    check_choice,
+    check_options,
+    check_prompt,
+    check_tokens,
+    cut_off,
+    draws,
+    likeliest,
+)
 from llm_eval.models.hf.encoding import Ids, Texts, pictures
 from llm_eval.models.vllm_engine import Job, Told
 from llm_eval.models.vllm_likelihood import ONE_TOKEN, Request, Weighed, requests
@@ -70,11 +80,7 @@ class Work:
             if held:
                 raise Refused("a choice and a response_format cannot both be asked for")
             held = {"choice": list(asked.choice)}
-            need = max(map(len, self.texts.choices(prompt, asked.choice)))
-            if need > asked.max_tokens:
-                raise Refused(
-                    f"max_tokens={asked.max_tokens} cuts off a text of the choice ({need} tokens)"
-                )
+            need = check_choice(self.texts.choices(prompt, asked.choice), asked.max_tokens)
         params: dict[str, Any] = {**self.sampling, **drawn(asked), "seed": seed}
         if ends := self.texts.special(asked.stop):
             params["stop_token_ids"] = [*(params.get("stop_token_ids") or ()), *sorted(ends)]
@@ -84,7 +90,7 @@ class Work:
             params["max_tokens"] = max(len(c.encode()) for c in asked.choice) + 1
         if ids is None:
             return Reply(asked, self._seen(prompt, params), None)
-        self._refuse(ids, need)
+        self._check(ids, need)
         params["max_tokens"] = min(params["max_tokens"], self.max_length - len(ids))
         return Reply(asked, Job(tokens=ids, params=params), len(ids))
 
@@ -123,16 +129,25 @@ class Work:
             end = "context_length"
         if reply.asked.choice and written.text not in reply.asked.choice:
             return _failed(prompt, "malformed", "vLLM wrote none of the texts of the choice")
-        opened = "" if reply.asked.choice else self.texts.thought(output.prompt_token_ids or ())
+        text = written.text
+        if not reply.asked.choice:
+            text = self.texts.thought(output.prompt_token_ids or ()) + self._said(reply, written)
         return Prediction(
             sample_id=prompt.sample_id,
-            text=opened + written.text,
+            text=text,
             finish_reason=end,
             logprob=written.cumulative_logprob,
             tokens=len(ids),
             detail=self._detail(ids, written.logprobs, reply.asked.logprobs),
             usage=Usage(prompt_tokens=read, completion_tokens=len(ids)),
         )
+
+    def _said(self, reply: Reply, written: Any) -> str:
+        """The reply's text; vLLM leaves special tokens out, which may be what bounds a thought."""
+        if self.texts.tags.keys().isdisjoint(written.token_ids):
+            return str(written.text)
+        (text,) = self.texts.written([written.token_ids])
+        return cut_off(text, reply.asked.stop)
 
     def weighings(self, prompts: Sequence[Prompt]) -> list[list[Request] | Failure]:
         """What is asked for the likelihoods of each prompt's options."""
@@ -153,11 +168,7 @@ class Work:
         if told is None:
             raise Refused("model 'vllm' weighs no options behind images")
         context, options = told
-        empty = [i for i, option in enumerate(options, start=1) if not option]
-        if not options or empty:
-            what = f"option {empty[0]} is empty" if empty else "it has no options"
-            raise Refused(f"nothing to weigh: {what}")
-        self._refuse(context, max(map(len, options)))
+        self._check(context, check_options(options, self.vocabulary))
         return requests(context, options)
 
     def reading(self, prompts: Sequence[Prompt]) -> list[Job | Failure]:
@@ -168,7 +179,7 @@ class Work:
                 if isinstance(ids, Failure):
                     found.append(ids)
                     continue
-                self._refuse(ids, 1)
+                self._check(ids, 1)
                 most = self.asked.over(_held(prompt.params)[1]).logprobs or 0
                 params = {**ONE_TOKEN, "prompt_logprobs": most}
                 found.append(Job(tokens=ids, params=params))
@@ -197,18 +208,10 @@ class Work:
         no = Refused("the tokens of images have no likelihood").failure
         return [no if pictures(p) else next(told) for p in prompts]
 
-    def _refuse(self, ids: Sequence[int], more: int) -> None:
+    def _check(self, ids: Sequence[int], more: int) -> None:
         """Raise `Refused` where a prompt of these tokens, and `more`, cannot be asked."""
-        if not ids:
-            raise Refused("the prompt is empty, and no token begins a text")
-        if not 0 <= min(ids) <= max(ids) < self.vocabulary:
-            raise Refused(f"a token of the prompt is none of the model's {self.vocabulary:,}")
-        if len(ids) + more > self.max_length:
-            what = f"{len(ids):,} tokens" + (f" and its option {more:,} more" if more > 1 else "")
-            raise Refused(
-                f"the prompt has {what}; the model reads and writes {self.max_length:,} at most",
-                "length",
-            )
+        check_prompt(ids, more, self.max_length)
+        check_tokens(ids, self.vocabulary)
 
     def _detail(self, ids: Sequence[int], rows: Any, most: int | None) -> tuple[Token, ...]:
         if most is None or rows is None:
@@ -237,14 +240,7 @@ def weighed(prompt: Prompt, asked: Sequence[Request], outputs: Sequence[Told]) -
         Continuation(logprob=found[i][0], tokens=lengths[i], chars=len(text), greedy=found[i][1])
         for i, text in enumerate(prompt.options)
     )
-    best = max(range(len(options)), key=lambda i: options[i].logprob)
-    read = len(asked[0].context) + sum(lengths.values())
-    return Prediction(
-        sample_id=prompt.sample_id,
-        text=prompt.options[best],
-        options=options,
-        usage=Usage(prompt_tokens=read),
-    )
+    return likeliest(prompt, options, len(asked[0].context) + sum(lengths.values()))
 
 
 def seeds(prompts: Sequence[Prompt], seed: int | None) -> list[int]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from llm_eval.errors import BackendError, HretError, RunError, UserError
 from llm_eval.evaluation.base import BaseEvaluator
-from llm_eval.models.base import BaseModel
+from llm_eval.models.base import BaseModel, Done, moved, telling
 from llm_eval.models.baselines import First, Oracle, Random
 from llm_eval.models.function import FunctionModel
 from llm_eval.models.plugged import PluggedModel
@@ -69,17 +69,26 @@ class Asking:
             return [None for _ in turns]
         return [self._keys.of(replace(prompt, turn=i), by_lot=not fixed) for i in turns]
 
-    async def asked(self, prompts: Sequence[Prompt]) -> tuple[Told, HretError | None]:
+    async def asked(self, prompts: Sequence[Prompt], done: Done) -> tuple[Told, HretError | None]:
         """A prediction for each prompt, in order; and what ends the run, with None for the rest.
 
         What the backend raises for several prompts at once is divided until it is one prompt's;
         where trying again may help it is a failure of all of them, which `resume` asks again. The
-        predictions that an error brings along (`finished`, in the order of the prompts) stand.
+        predictions that an error brings along (`finished`, in the order of the prompts) stand, as
+        do those that `done` was told of.
         """
+        early: dict[int, Prediction] = {}
+
+        def finished(place: int, prediction: Prediction) -> None:
+            early[place] = prediction
+            done(place, prediction)
+
         try:
-            return list(await self._call(prompts)), None
+            return list(await self._call(prompts, finished if len(prompts) > 1 else None)), None
         except HretError as e:
             found, error = self._finished(e, prompts), e
+        for place, came in early.items():
+            found[place] = came
         left = [i for i, p in enumerate(found) if p is None]
         if not isinstance(error, RunError):
             return found, error
@@ -90,7 +99,8 @@ class Asking:
             return found, None
         size = max(1, len(left) // 2) if len(left) == len(prompts) else max(1, len(left))
         for part in (left[:size], left[size:]):
-            told, ends = await self.asked([prompts[i] for i in part]) if part else ([], None)
+            again = [prompts[i] for i in part]
+            told, ends = await self.asked(again, moved(done, part)) if part else ([], None)
             for i, prediction in zip(part, told, strict=True):
                 found[i] = prediction
             if ends is not None:
@@ -104,12 +114,14 @@ class Asking:
             return list(finished)
         return [None] * len(prompts)
 
-    async def _call(self, prompts: Sequence[Prompt]) -> Sequence[Prediction]:
+    async def _call(self, prompts: Sequence[Prompt], done: Done | None) -> Sequence[Prediction]:
         """Where options are weighed, a prompt that has none is not asked and has no text."""
         if self._method.scoring != "logprob":
-            return self._each(prompts, await self._model.generate(prompts))
-        closed = [p for p in prompts if p.options]
-        weighed = await self._model.score_options(closed, self._method.delimiter) if closed else []
+            return self._each(prompts, await telling(self._model.generate, done)(prompts))
+        places = [i for i, p in enumerate(prompts) if p.options]
+        closed = [prompts[i] for i in places]
+        weigh = telling(self._model.score_options, done and moved(done, places))
+        weighed = await weigh(closed, self._method.delimiter) if closed else []
         told = iter(self._each(closed, weighed))
         return [next(told) if p.options else Prediction(sample_id=p.sample_id) for p in prompts]
 

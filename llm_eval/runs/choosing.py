@@ -84,9 +84,11 @@ def fitting(
 
 def alike(model: BaseModel, method: BaseEvaluator) -> str:
     """What makes all replies to a sample the same, where several are asked for."""
-    params = getattr(model, "params", None) or {}
-    seed = params.get("seed")
-    fixed = ["temperature=0"] * (params.get("temperature") == 0) + [f"seed={seed}"] * bool(seed)
+    params = dict(getattr(model, "params", None) or {})
+    for more in (params.get("extra_body"), getattr(model, "extra", None)):
+        params |= more if isinstance(more, Mapping) else {}
+    told, seed = ["temperature=0"] * (params.get("temperature") == 0), params.get("seed")
+    fixed = told + [f"seed={seed}"] * (seed is not None)
     if method.replies == 1 or not fixed:
         return ""
     said = " and ".join(fixed)

@@ -6,8 +6,10 @@ One process at a time writes a run.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
+import logging
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -18,10 +20,13 @@ from typing import IO, Any
 
 from llm_eval import settings
 from llm_eval.errors import Unknown, UserError
+from llm_eval.files import replaced
 from llm_eval.results import json_text
 
 RUN, JOURNAL, RESULT, _LOCK = "run.json", "journal.jsonl", "result.json", "lock"
 LAST = "last"
+_LOCKLESS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -60,10 +65,17 @@ class RunFolder:
 
         Raises:
             Unknown: there is no such run.
-            UserError: another process is writing it.
+            UserError: another process is writing it, or this one cannot.
         """
         path = _found(str(which))
-        return cls(path, _locked(path))
+        try:
+            return cls(path, _locked(path))
+        except OSError as e:
+            raise UserError(
+                f"the run {path.name} cannot be written: {e.strerror or e}",
+                hint=f"it goes on where {path} may be written: see to that, or name a copy of it "
+                "by its path",
+            ) from None
 
     def begin(self, asked: Mapping[str, Any]) -> None:
         """Note what is asked, all at once or not at all."""
@@ -92,13 +104,9 @@ class RunFolder:
         self._lock.close()
 
     def _write(self, name: str, value: Mapping[str, Any]) -> None:
-        new = self.path / f"{name}.new"
         try:
-            with new.open("w", encoding="utf-8") as out:
-                out.write(json_text(value) + "\n")
-                out.flush()
-                os.fsync(out.fileno())
-            new.replace(self.path / name)
+            with replaced(self.path / name) as new:
+                new.write_text(json_text(value) + "\n", encoding="utf-8")
         except OSError as e:
             raise unwritable(self.path / name, e, self.id) from None
 
@@ -114,6 +122,7 @@ def unwritable(path: Path, error: OSError, run: str) -> UserError:
         f"{path} cannot be written: {error.strerror or error}",
         hint=f"make room for it; what was answered is kept, and resume={run!r} (--resume {run}) "
         "goes on",
+        caller_only=True,
     )
 
 
@@ -136,6 +145,7 @@ def _known() -> Iterator[str]:
 
 
 def _locked(path: Path) -> IO[str]:
+    """The lock of a run's folder; on a file system that has none, the file alone."""
     file = (path / _LOCK).open("w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -144,4 +154,9 @@ def _locked(path: Path) -> IO[str]:
         raise UserError(
             f"another process is writing the run {path.name}", hint="wait for it, or stop it first"
         ) from None
+    except OSError as e:
+        if e.errno not in _LOCKLESS:
+            file.close()
+            raise
+        logger.warning(f"{path} cannot be locked ({e.strerror}): see to it that one process writes")
     return file

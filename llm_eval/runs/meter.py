@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from llm_eval.models.base import BaseModel
+from llm_eval.models.multi import roles_of
 from llm_eval.records import Usage
 
 _runs: dict[int, set[Meter]] = {}  # those that ask a model now, by its id
@@ -39,8 +40,7 @@ class Meter:
     """
 
     def __init__(self, model: BaseModel) -> None:
-        roles: dict[str, Any] = getattr(model, "roles", None) or {"generate": model}
-        self._models = list({id(m): m for m in roles.values()}.values())
+        self._models = list({id(m): m for m in roles_of(model).values()}.values())
         self._before = [m.usage for m in self._models]
         self.shared = False
 

@@ -3,7 +3,8 @@
 A pack is one sample over HTTP, and as many as a backend in this process takes at once; two of those
 are under way, so that one is made ready while the other is answered. What fails is data. What ends
 a run (a bug, a user's mistake, Ctrl-C, too many failures, a server that has gone) first waits for
-what is being answered, so that nothing that was paid for is lost.
+what is being answered, so that nothing that was paid for is lost. What a backend tells of as it is
+finished (`Done`) is written down then, whatever becomes of its pack.
 """
 
 from __future__ import annotations
@@ -19,28 +20,24 @@ from llm_eval.dataset.base import BaseDataset
 from llm_eval.errors import RETRYABLE, HretError, UserError
 from llm_eval.evaluation.base import BaseEvaluator
 from llm_eval.models.base import BaseModel
-from llm_eval.records import Failure, Prediction, Prompt, Sample, Usage
+from llm_eval.records import Prediction, Sample, Usage
 from llm_eval.results import Reply, Row
 from llm_eval.runs import replies as cache
 from llm_eval.runs.asking import Asking
+from llm_eval.runs.items import UNASKED, Item, owes
 from llm_eval.runs.journal import Entry, Journal
-from llm_eval.runs.judging import judged, rewarded, unrewarded
+from llm_eval.runs.judging import judged, rewarded
 from llm_eval.runs.meter import Meter
 from llm_eval.runs.store import Store
 from llm_eval.totals import Totals
 
 AHEAD = 1024  # requests under way at once, whatever the limiter lets through
-MOST = 4096  # samples of a pack: what a kill can cost, against a pause of the engine at each end
+MOST = 4096  # samples of a pack: a kill may cost those, of a backend that takes no `done`
 LOOKED_UP = 256  # samples whose replies are looked up in the cache at once
 GRACE = 30.0  # seconds that what is being answered is waited for when a run ends early
 GIVE_UP_AFTER = 10  # requests in a row that the transport gave up on
-FINAL = frozenset({"length", "content_filter", "refusal"})  # asking again would end alike
 _TELL_EVERY = 0.1  # seconds between two words on how far it is
 _QUIET = 0.15  # seconds without an answer to wait for, until it is believed
-_STOPPED = Failure(where="", kind="stopped", message="the run ended before", retryable=True)
-_UNASKED = replace(_STOPPED, where="generate", message="the run ended before this was answered")
-_UNJUDGED = replace(_STOPPED, where="score", message="the run ended before this was judged")
-_UNREWARDED = replace(_STOPPED, where="reward", message="the run ended before this was rewarded")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,30 +57,6 @@ class Progress:
     usage: Usage
     cost_usd: float | None
     seconds: float
-
-
-@dataclass(slots=True)
-class _Item:
-    """A sample on its way: a prediction for each reply wanted, None where it is to be asked.
-
-    `replies` are those that are judged already, in this session or in an earlier one.
-    """
-
-    place: int
-    sample: Sample
-    prompt: Prompt
-    told: list[Prediction | None]
-    keys: list[bytes | None]
-    replies: list[Reply | None]
-    cached: int = 0
-
-    @property
-    def missing(self) -> list[int]:
-        return [i for i, p in enumerate(self.told) if p is None]
-
-    @property
-    def predictions(self) -> list[Prediction]:
-        return [p for p in self.told if p is not None]
 
 
 @dataclass
@@ -107,7 +80,7 @@ class Work:
     watch: Callable[[Progress], None] | None = None
     done: int = 0
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    _unjudged: list[_Item] = field(default_factory=list)
+    _unjudged: list[Item] = field(default_factory=list)
     _error: BaseException | None = None
     _judging: int = 0
     _gone: int = 0
@@ -133,7 +106,7 @@ class Work:
             row = self._row(self.samples[place], replies)
             self.totals.add(place, row)
             self.cached[place] = cached
-            self._owed[place] = self._again[place] = any(map(_owes, replies))
+            self._owed[place] = self._again[place] = any(map(owes, replies))
             failed[place] = row.error is not None and not self._again[place]
         self.done = self._earlier = len(self.samples) - sum(self._owed)
         self._failed = sum(failed)
@@ -156,7 +129,7 @@ class Work:
             raise
         self._tell("ended")
 
-    async def _packs(self) -> AsyncIterator[list[_Item]]:
+    async def _packs(self) -> AsyncIterator[list[Item]]:
         """What is asked at once. What the cache or an earlier session knows goes in one."""
         owed = (place for place in range(len(self.samples)) if self._owed[place])
         size = self._pack if self._pack > 1 else LOOKED_UP
@@ -172,18 +145,17 @@ class Work:
                 if item.missing:
                     yield [item]
 
-    def _item(self, place: int) -> _Item:
+    def _item(self, place: int) -> Item:
         sample = self.samples[place]
         prompt = self.method.asked(sample)
         keys, wanted = self.asking.keys(prompt), self.method.replies
-        item = _Item(place, sample, prompt, [None] * wanted, keys, [None] * wanted)
+        item = Item(place, sample, prompt, [None] * wanted, keys, [None] * wanted)
         if self._again[place] and isinstance(self.store.journal, Journal):
-            _, replies, item.cached = self.store.journal.entry(place)
-            item.told = [None if _unanswered(r) else r.prediction for r in replies]
-            item.replies = [None if _unanswered(r) or _unjudged(r) else r for r in replies]
+            _, replies, cached = self.store.journal.entry(place)
+            item.resume(replies, cached)
         return item
 
-    async def _look_up(self, items: Sequence[_Item]) -> None:
+    async def _look_up(self, items: Sequence[Item]) -> None:
         keys = {key for i in items for key in (i.keys[m] for m in i.missing) if key is not None}
         if not keys:
             return
@@ -195,20 +167,83 @@ class Work:
                     item.told[turn] = found
                     item.cached += 1
 
-    async def _do(self, pack: list[_Item]) -> None:
-        fresh, error = await self._ask(pack)
+    async def _do(self, pack: list[Item]) -> None:
+        """Ask a pack, and keep each of its samples once it is answered."""
+        ready: list[Item] = []
+        try:
+            ask = self._ask_and_keep if len(pack) > 1 else self._ask
+            error = await ask(pack, ready)
+            await self._keep(ready)
+        except BaseException:
+            self._unjudged += [*ready, *(i for i in pack if i.missing and i.predictions)]
+            raise
         if error is not None:
-            pack = [i for i in pack if any(p.failure is not _UNASKED for p in i.predictions)]
+            raise error
+        self._give_up(pack)
+
+    async def _ask_and_keep(self, pack: list[Item], ready: list[Item]) -> HretError | None:
+        """Keep the samples that are `ready` while others are being answered."""
+        news = asyncio.Event()
+        asking = asyncio.create_task(self._ask(pack, ready, news))
+        asking.add_done_callback(lambda _: news.set())
+        try:
+            while ready or not asking.done():
+                await news.wait()
+                news.clear()
+                await self._keep(ready)
+            return asking.result()
+        finally:
+            asking.cancel()
+            await asyncio.wait([asking])
+
+    async def _ask(
+        self, pack: list[Item], ready: list[Item], news: asyncio.Event | None = None
+    ) -> HretError | None:
+        """Ask for what is missing. A sample is `ready`, once, when it has all its replies.
+
+        What ends the run is returned, where something does: what came before it stands.
+        """
+        ready += [item for item in pack if not item.missing]
+        wanted = [(item, turn) for item in pack for turn in item.missing]
+        if not wanted:
+            return None
+
+        def done(place: int, prediction: Prediction) -> None:
+            item, turn = wanted[place]
+            item.take(turn, prediction)
+            if not item.missing and item.asked:
+                ready.append(item)
+                if news is not None:
+                    news.set()
+
+        prompts = [replace(item.prompt, turn=turn) for item, turn in wanted]
+        told, error = await self.asking.asked(prompts, done)
+        gone = True
+        for place, ((item, turn), came) in enumerate(zip(wanted, told, strict=True)):
+            prediction = came or Prediction(sample_id=item.sample.id, failure=UNASKED)
+            if item.told[turn] is None:
+                done(place, prediction)
+            failure = prediction.failure
+            gone = gone and failure is not None and failure.kind in RETRYABLE
+        self._gone = self._gone + (1 if len(pack) == 1 else GIVE_UP_AFTER // 2) if gone else 0
+        return error
+
+    async def _keep(self, ready: list[Item]) -> None:
+        """Take those that are ready: judge them, write them down, and count them."""
+        items, ready[:] = ready[:], []
+        if not items:
+            return
         self._judging += 1
         try:
-            entries = await self._judged(pack)
+            entries = await self._judged(items)
+            fresh = [found for item in items for found in item.fresh]
             await self.store.put(entries, fresh, self.meter.spent())
         except BaseException:
-            self._unjudged += pack
+            self._unjudged += items
             raise
         finally:
             self._judging -= 1
-        for item, (place, replies, cached) in zip(pack, entries, strict=True):
+        for item, (place, replies, cached) in zip(items, entries, strict=True):
             row = self._row(item.sample, replies)
             self.totals.add(place, row)
             self.cached[place] = cached
@@ -218,32 +253,8 @@ class Work:
                 self.listener(self.done, len(self.samples))
         if time.monotonic() - self._told >= _TELL_EVERY:
             self._tell("running")
-        if error is not None:
-            raise error
-        self._give_up(pack)
 
-    async def _ask(self, pack: list[_Item]) -> tuple[list[cache.Found], HretError | None]:
-        """Ask for what is missing; the replies that may be kept, with their keys.
-
-        And what ends the run, where something does: what came before it stands.
-        """
-        wanted = [(item, turn) for item in pack for turn in item.missing]
-        if not wanted:
-            return [], None
-        prompts = [replace(item.prompt, turn=turn) for item, turn in wanted]
-        told, error = await self.asking.asked(prompts)
-        fresh, gone = [], True
-        for (item, turn), came in zip(wanted, told, strict=True):
-            prediction = came or Prediction(sample_id=item.sample.id, failure=_UNASKED)
-            item.told[turn], key = prediction, item.keys[turn]
-            failure = prediction.failure
-            gone = gone and failure is not None and failure.kind in RETRYABLE
-            if key is not None and not failure and (prediction.text or prediction.options):
-                fresh.append((key, prediction))
-        self._gone = self._gone + (1 if len(pack) == 1 else GIVE_UP_AFTER // 2) if gone else 0
-        return fresh, error
-
-    async def _judged(self, pack: list[_Item]) -> list[Entry]:
+    async def _judged(self, pack: list[Item]) -> list[Entry]:
         """The pack with its verdicts and rewards; only what has none yet is given one."""
         new = [(i, turn) for i in pack for turn, reply in enumerate(i.replies) if reply is None]
         pairs = [(i.sample, i.predictions[turn]) for i, turn in new]
@@ -258,21 +269,10 @@ class Work:
         each = iter(replies)
         return [Entry(item.place, [next(each) for _ in item.told], item.cached) for item in pack]
 
-    def _unfinished(self, item: _Item) -> Entry:
-        """What is known of a sample whose judging was ended; the rest is owed."""
-        replies = [
-            reply or Reply(p, None, (p.failure or _UNJUDGED).to_dict())
-            for p, reply in zip(item.predictions, item.replies, strict=True)
-        ]
-        if self.rewards:
-            lost = _UNREWARDED.to_dict()
-            replies = [replace(r, reward_error=lost) if unrewarded(r) else r for r in replies]
-        return Entry(item.place, replies, item.cached)
-
     def _row(self, sample: Sample, replies: Sequence[Reply]) -> Row:
         return Row.of(sample, replies, self.method.least)
 
-    def _give_up(self, pack: list[_Item]) -> None:
+    def _give_up(self, pack: list[Item]) -> None:
         """End a run that brings nothing any more.
 
         Raises:
@@ -320,7 +320,7 @@ class Work:
         if self._tasks:
             await asyncio.wait(self._tasks)
         if self._unjudged:
-            entries = [self._unfinished(item) for item in self._unjudged]
+            entries = [item.unfinished(self.rewards) for item in self._unjudged]
             await self.store.put(entries, [], self.meter.spent())
 
     def _tell(self, stage: str) -> None:
@@ -341,17 +341,3 @@ class Work:
             cost_usd=spent.cost_usd,
             seconds=time.monotonic() - self._began,
         )
-
-
-def _unanswered(reply: Reply) -> bool:
-    failure = reply.prediction.failure
-    return failure is not None and failure.kind not in FINAL
-
-
-def _unjudged(reply: Reply) -> bool:
-    return reply.error is not None and reply.error.get("where") == "score"
-
-
-def _owes(reply: Reply) -> bool:
-    """Is there something of a reply to be had by asking, or judging, again?"""
-    return _unanswered(reply) or _unjudged(reply) or reply.reward_error is not None

@@ -28,6 +28,7 @@ from tests.contract.backends import (
     reply,
 )
 from tests.fakes.chat import ChatServer, Fault
+from tests.fakes.chat_rules import filters
 
 
 @pytest.fixture
@@ -256,7 +257,7 @@ def test_arguments_of_a_batch_are_sent(server: ChatServer, name: str) -> None:
 @pytest.mark.parametrize("name", TALKING)
 def test_one_failure_is_one_samples(server: ChatServer, name: str) -> None:
     """What fails is data in its own place, without a text, and costs the others nothing."""
-    server.script(Fault.content_filter)  # the first request to arrive
+    server.rules.append(filters(BAD))
     asked = prompts(BAD, *(f"text {i}" for i in range(5)))
     found = generated(BACKENDS[name](server), asked)
     lost = [p for p in found if p.failure]
@@ -269,7 +270,7 @@ def test_one_failure_is_one_samples(server: ChatServer, name: str) -> None:
 @pytest.mark.parametrize("name", TALKING)
 def test_a_failure_in_a_batch_has_no_prediction(server: ChatServer, name: str) -> None:
     """`prediction` is None, never a text that could be scored, and `error` says why."""
-    server.script(Fault.content_filter)
+    server.rules.append(filters(BAD))
     model = BACKENDS[name](server)
     (found,) = model.generate_batch([{"input": BAD, "options": ["A"], "_subset_name": "s"}])
     run_sync(model.close())

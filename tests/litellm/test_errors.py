@@ -36,7 +36,7 @@ def failed(provider: tuple[str, ProviderServer], trouble: Trouble | str) -> Fail
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(429, "rate_limit"), (500, "server"), (503, "server"), (529, "server")]
+    ("status", "kind"), [(429, "rate_limit"), *((s, "server") for s in (409, 424, 425, 500, 529))]
 )
 def test_trouble_that_passes_is_retryable(
     provider: tuple[str, ProviderServer], status: int, kind: str

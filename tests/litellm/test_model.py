@@ -210,6 +210,19 @@ def test_a_second_limit_is_kept_per_provider(chat: ChatServer, azure: AzureServe
     assert max(starts) - min(starts) >= 0.25  # four starts, a tenth of a second apart
 
 
+def test_key_and_address_stay_those_of_when_it_was_made(
+    chat: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run asks one place as one user, whatever becomes of the environment."""
+    monkeypatch.setenv("OPENAI_BASE_URL", chat.url)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    model = model_of("openai", chat, api_key=None, api_base=None)
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "another-key-0123456789")
+    chat.key = KEY
+    assert one(model).failure is None and chat.count() == 1
+
+
 def test_money(anthropic: AnthropicServer, azure: AzureServer, chat: ChatServer) -> None:
     """By this project's prices, else by the list inside litellm; a deployment has none."""
     spent = Usage(1, 1_000_000, 100_000)
@@ -223,6 +236,7 @@ def test_money(anthropic: AnthropicServer, azure: AzureServer, chat: ChatServer)
     checked(ours)
     listed = import_module("litellm").model_cost[name]
     sent, made = listed["input_cost_per_token"], listed["output_cost_per_token"]
+    assert (mini.cost(Usage(1)), opus.cost(Usage(1))) == (None, None)  # nobody said what they used
     assert sent > 0 and opus.cost(spent) == pytest.approx(1_000_000 * sent + 100_000 * made)
     assert ours.cost(spent) is None
 

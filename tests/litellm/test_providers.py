@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from llm_eval.records import Prompt
 from tests.fakes.anthropic import AnthropicServer
 from tests.fakes.azure import AzureServer
 from tests.fakes.chat import ChatServer, Fault
+from tests.fakes.chat_rules import thinks
 from tests.fakes.cohere import CohereServer
+from tests.fakes.faults import REFUSAL
 from tests.fakes.provider import ProviderServer
-from tests.litellm.asking import KEY, PIXEL, failure, generated, model_of, one, prompts
+from tests.litellm.asking import KEY, PIXEL, generated, model_of, one, prompts
 
 NAMES = ("anthropic", "azure", "cohere")
 
@@ -134,11 +138,32 @@ def test_several_replies_of_one_request(chat: ChatServer) -> None:
     assert found.usage.requests == chat.count() == 1
 
 
-@pytest.mark.parametrize(
-    ("fault", "kind"),
-    [(Fault.refusal, "refusal"), (Fault.content_filter, "content_filter")],
-)
-def test_a_refused_reply_is_no_text(chat: ChatServer, fault: Fault, kind: str) -> None:
-    """The model's or the provider's: a failure that says so."""
+@pytest.mark.parametrize("own", [{"seed": 0}, {"extra_body": {"seed": 0}}])
+def test_a_seed_draws_each_reply_anew(chat: ChatServer, own: dict[str, Any]) -> None:
+    """And its choices too: a reply to a sample has as many seeds as it has choices."""
+    prompts = [Prompt(sample_id="s", text="2+2?", turn=turn) for turn in range(3)]
+    generated(model_of("openai", chat, **own), prompts)
+    generated(model_of("openai", chat, n=2, **own), prompts)
+    seeds = [r.body["seed"] for r in chat.requests]
+    assert (sorted(seeds[:3]), sorted(seeds[3:])) == ([0, 1, 2], [0, 2, 4])
+
+
+@pytest.mark.parametrize(("fault", "text"), [(Fault.refusal, REFUSAL), (Fault.content_filter, "")])
+def test_a_reply_without_an_answer_is_a_reply(chat: ChatServer, fault: Fault, text: str) -> None:
+    """The model's refusal, or what a filter stopped: it is scored, as from any other backend."""
     chat.script(fault)
-    assert failure(model_of("openai", chat)).kind == kind
+    found = one(model_of("openai", chat))
+    assert (found.text, found.finish_reason, found.failure) == (text, fault, None)
+
+
+def test_a_thought_without_an_answer_is_a_reply(chat: ChatServer) -> None:
+    """The limit ended it while the model was thinking."""
+    chat.bends.append(thinks("hm", content=None))
+    chat.bends.append(
+        lambda asked, reply: {
+            **reply,
+            "choices": [{**choice, "finish_reason": "length"} for choice in reply["choices"]],
+        }
+    )
+    found = one(model_of("openai", chat))
+    assert (found.text, found.finish_reason, found.reasoning) == ("", "length", "hm")

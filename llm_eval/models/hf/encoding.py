@@ -6,6 +6,9 @@ the prompt has by itself; the prompt's are its own. This is how lm-evaluation-ha
 that numbers can be compared. Where option and prompt merge at the boundary until nothing is left of
 the option, it is encoded by itself. An empty prompt is the token that begins a text.
 
+A chat template holds every special token that it wants: nothing is put before what it shows, as in
+transformers' `apply_chat_template(tokenize=True)` and in vLLM's server.
+
 Nothing here imports torch.
 """
 
@@ -14,17 +17,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 
+from llm_eval import thoughts
 from llm_eval.errors import BackendError, UserError
 from llm_eval.models.conversation import turns
-from llm_eval.models.hf.asking import Refused
+from llm_eval.models.hf.asking import Refused, check_text
 from llm_eval.records import Failure, Prompt
 
 Ids = list[int]
 UNFINISHED = "\ufffd"  # what the bytes of half a letter are decoded to
-THINK = "<think>"
-_TAIL = 16  # tokens that such a tag and the white space behind it have at most
+_TAIL = 16  # tokens that what opens a thought and the white space behind it have at most
 
 
 @dataclass(frozen=True)
@@ -61,20 +65,23 @@ class Texts:
         """The text that the model reads for a prompt (of `text` or `messages`).
 
         Raises:
-            Refused: it is a conversation and there is no template, or the template refuses it.
+            Refused: it is a conversation and there is no template, or the template refuses it; or
+                it is no text.
         """
-        if not self.chat:
-            if prompt.messages:
-                raise Refused("a conversation needs a chat template, and this model has none")
-            first, text = self.system_message, prompt.text
-            return f"{first}\n\n{text}" if first else text
-        return self.rendered(prompt)
+        if self.chat:
+            return self.rendered(prompt)
+        if prompt.messages:
+            raise Refused("a conversation needs a chat template, and this model has none")
+        first, text = self.system_message, prompt.text
+        shown = f"{first}\n\n{text}" if first else text
+        check_text(shown)
+        return shown
 
     def rendered(self, prompt: Prompt, *, opened: bool = True) -> str:
         """The conversation in the chat template, with the assistant's turn `opened` behind it.
 
         Raises:
-            Refused: the template refuses it, or leaves the system's turn out.
+            Refused: the template refuses it, or leaves the system's turn out; or it is no text.
         """
         try:
             given = turns(prompt, self.system_message)
@@ -90,6 +97,7 @@ class Texts:
         for message in given:
             if message.get("role") in ("system", "developer") and not _is_in(text, message):
                 raise Refused(f"the chat template leaves the {message['role']}'s turn out")
+        check_text(str(text))
         return str(text)
 
     def _turn(self, message: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,7 +125,7 @@ class Texts:
 
     def options(self, prompts: Sequence[Prompt]) -> list[tuple[Ids, list[Ids]] | Failure]:
         """For each prompt: its tokens, and those of each of its options behind it."""
-        shown = [self._shown(p) for p in prompts]
+        shown = [self._shown(p, p.options) for p in prompts]
         asked = [(s, p.options) for s, p in zip(shown, prompts, strict=True) if isinstance(s, str)]
         behind = iter(self.behind(asked))
         found: list[tuple[Ids, list[Ids]] | Failure] = []
@@ -149,8 +157,10 @@ class Texts:
         """The tokens of the texts that a reply is held to, as they follow the prompt.
 
         Raises:
-            Refused: the prompt cannot be shown.
+            Refused: the prompt cannot be shown, or one of the texts is none.
         """
+        for text in choice:
+            check_text(text)
         before = "" if prompt.token_ids else self.shown(prompt)
         head, *wholes = self.encoded([before, *(before + c for c in choice)])
         return [
@@ -190,8 +200,31 @@ class Texts:
         )
 
     def thought(self, ids: Sequence[int]) -> str:
-        """The tag of a thought that a prompt of these tokens opens; a reply then begins in it."""
-        return f"{THINK}\n" if self._decoded(ids[-_TAIL:]).rstrip().endswith(THINK) else ""
+        """What opens the thought that a prompt of these tokens ends with; a reply begins in it."""
+        tag = thoughts.opened(self._decoded(ids[-_TAIL:]))
+        return f"{tag}\n" if tag else ""
+
+    @cached_property
+    def tags(self) -> dict[int, str]:
+        """The special tokens that bound a thought, with their texts."""
+        return {i: tag for tag in thoughts.TOKENS for i in self.special([tag])}
+
+    def written(self, replies: Sequence[Sequence[int]]) -> list[str]:
+        """Tokens as texts, without special tokens but those that bound a thought."""
+        if self.tags and any(not self.tags.keys().isdisjoint(ids) for ids in replies):
+            return ["".join(self._between(ids)) for ids in replies]
+        return self._spoken(replies)
+
+    def _between(self, ids: Sequence[int]) -> Iterator[str]:
+        for bounds, group in groupby(ids, self.tags.__contains__):
+            part = list(group)
+            yield from [self.tags[i] for i in part] if bounds else self._spoken([part])
+
+    def _spoken(self, replies: Sequence[Sequence[int]]) -> list[str]:
+        texts: list[str] = self.tokenizer.batch_decode(
+            list(replies), skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return texts
 
     def encoded(self, texts: Sequence[str]) -> list[Ids]:
         """The tokens of texts as they stand, with nothing put before or behind them."""
@@ -202,11 +235,11 @@ class Texts:
         )["input_ids"]
         return found
 
-    def _shown(self, prompt: Prompt) -> str | Ids | Failure:
-        if prompt.token_ids:
-            return list(prompt.token_ids)
+    def _shown(self, prompt: Prompt, options: Sequence[str] = ()) -> str | Ids | Failure:
         try:
-            return self.shown(prompt)
+            for option in options:
+                check_text(option)
+            return list(prompt.token_ids) if prompt.token_ids else self.shown(prompt)
         except Refused as e:
             return e.failure
 
@@ -218,7 +251,7 @@ class Texts:
 
         An empty text is that token, else the one that ends texts, else nothing.
         """
-        begins = self.begins
+        begins = [] if self.chat else self.begins
         if begins and ids[:1] != begins:
             return [*begins, *ids]
         if ids:

@@ -14,6 +14,17 @@ from llm_eval.models.hf.cache import aligned, bytes_of, empty
 Ids = Sequence[int]
 Place = tuple[int, int]  # a row, and a position in what was fed of it
 PROBE = (3, 5, 7, 11, 13, 17)
+WANTS = (  # of memory, in the words of CUDA, ROCm, XPU, MPS, the CPU's allocator, and of libraries
+    *(
+        "out of memory",
+        "out_of_memory",
+        "outofmemory",
+        "out_of_device_memory",
+        "out_of_host_memory",
+    ),
+    *("can't allocate memory", "cannot allocate memory", "not enough memory"),
+    *("alloc_failed", "failed to allocate", "out_of_resources", "invalid buffer size"),
+)
 
 
 class _Picker:
@@ -162,5 +173,4 @@ class Engine:
 def ran_out(error: RuntimeError) -> bool:
     """Is it want of memory, on whatever device?"""
     said = str(error).lower()
-    wants = ("out of memory", "can't allocate memory", "not enough memory")
-    return isinstance(error, torch.OutOfMemoryError) or any(w in said for w in wants)
+    return isinstance(error, torch.OutOfMemoryError) or any(want in said for want in WANTS)

@@ -15,7 +15,7 @@ import torch
 from llm_eval.models.hf.batching import Size, Stopped, let_go
 from llm_eval.models.hf.cache import ROOM, aligned
 from llm_eval.models.hf.engine import Engine, ran_out
-from llm_eval.models.hf.rows import Decode, Row, see_stops
+from llm_eval.models.hf.rows import Decode, Ended, Row, see_stops
 from llm_eval.models.hf.sampling import draw
 
 READ = 8192  # tokens of prompts that are read at once
@@ -23,12 +23,21 @@ REFILL = 4  # new rows are taken in when a quarter of the places is free
 
 
 class Writer:
-    """Writes rows with an engine; `decode` turns tokens to text."""
+    """Writes rows with an engine; `decode` turns tokens to text.
+
+    `ended` is called with each row, once, when it is at its end.
+    """
 
     def __init__(
-        self, engine: Engine, size: Size, decode: Decode, stopped: Callable[[], bool]
+        self,
+        engine: Engine,
+        size: Size,
+        decode: Decode,
+        stopped: Callable[[], bool],
+        ended: Ended,
     ) -> None:
         self.engine, self.size, self.decode, self.stopped = engine, size, decode, stopped
+        self.ended = ended
         self.rows: list[Row] = []
         self.cache: Any = None
 
@@ -101,11 +110,14 @@ class Writer:
             self.cache = aligned(pieces, max(r.read for r in self.rows), min(ROOM, room))
 
     def _note(self, rows: Sequence[Row], logits: torch.Tensor) -> None:
-        """Draw a token for each row, write it down, and see which rows it ends."""
+        """Draw a token for each row, write it down, and tell of the rows that it ends."""
         ends = self.engine.end_tokens
         for row, token, told, top in zip(rows, *draw(logits, rows, ends), strict=True):
             row.add(token, told, top, ends)
         see_stops(rows, self.decode)
+        for row in rows:
+            if row.end:
+                self.ended(row)
 
     def _again(self, queue: list[Row]) -> None:
         """Memory ran out: every row that is not at its end goes back, to go with fewer others."""
@@ -115,6 +127,7 @@ class Writer:
         if not self.size.shrink(len(rows), longest):
             for row in rows:
                 row.end = "memory"
+                self.ended(row)
         queue[:] = sorted((r for r in (*rows, *queue) if not r.end), key=_most, reverse=True)
 
 

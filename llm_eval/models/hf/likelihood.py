@@ -42,9 +42,13 @@ class Question:
 
 
 def score_options(
-    engine: Engine, questions: Sequence[Question], size: Size, stopped: Callable[[], bool]
+    engine: Engine,
+    questions: Sequence[Question],
+    size: Size,
+    stopped: Callable[[], bool],
+    done: Callable[[Question], None],
 ) -> None:
-    """Fill in `found` of every question.
+    """Fill in `found` of every question; `done` is called with each one then.
 
     Raises:
         Stopped: `stopped()` said so between two batches.
@@ -58,8 +62,9 @@ def score_options(
             found = [*_shared(engine, shared, size), *_plain(engine, apart)]
         for question, told in zip((*shared, *apart), found, strict=True):
             question.found = told
+            done(question)
 
-    in_batches(questions, lambda q: q.longest, work, lambda q: None, size, stopped)
+    in_batches(questions, lambda q: q.longest, work, done, size, stopped)
 
 
 Told = list[list[tuple[float, bool]]]

@@ -105,7 +105,8 @@ def _whole(source: Source, told: Mapping[str, Any], kind: str) -> None:
     if missing or wrong:
         what = "no reward model" if "Classification" in kind else "no language model"
         raise UserError(
-            f"{source.name} is {what}, or not all of it: its files lack {[*missing, *wrong][0]!r}"
+            f"{source.name} is {what}, or not all of it: its files lack {[*missing, *wrong][0]!r}",
+            hint="download it again, or name the folder of the whole model",
         )
 
 

@@ -11,14 +11,18 @@ import torch
 
 from llm_eval.models.hf.batching import Stopped, let_go
 from llm_eval.models.hf.engine import Engine, ran_out
-from llm_eval.models.hf.rows import Decode, Row, see_stops
+from llm_eval.models.hf.rows import Decode, Ended, Row, see_stops
 from llm_eval.models.hf.sampling import draw
 
 
 def write_plainly(
-    engine: Engine, rows: Sequence[Row], decode: Decode, stopped: Callable[[], bool]
+    engine: Engine,
+    rows: Sequence[Row],
+    decode: Decode,
+    stopped: Callable[[], bool],
+    ended: Ended,
 ) -> None:
-    """Write every row to its end.
+    """Write every row to its end, and call `ended` with it then.
 
     Raises:
         Stopped: `stopped()` said so.
@@ -29,6 +33,8 @@ def write_plainly(
         if not _wrote(engine, row, decode, stopped):
             row.end = "memory"
             let_go()
+        if row.end:
+            ended(row)
     if stopped():
         raise Stopped
 

@@ -12,7 +12,7 @@ from torch.nn.functional import logsigmoid
 from llm_eval.errors import UserError
 from llm_eval.models.conversation import turns
 from llm_eval.models.hf import identity
-from llm_eval.models.hf.asking import Refused
+from llm_eval.models.hf.asking import Refused, check_text
 from llm_eval.models.hf.batching import Size, in_batches
 from llm_eval.models.hf.encoding import Texts, pictures
 from llm_eval.models.hf.loading import Source, context_of, load
@@ -65,7 +65,10 @@ class RewardWork:
         has = bool(getattr(loaded.tokenizer, "chat_template", None))
         asked = backend.apply_chat_template
         if asked is True and not has:
-            raise UserError(f"{source.name} has no chat template")
+            raise UserError(
+                f"{source.name} has no chat template",
+                hint="name a reward model that was trained on chats",
+            )
         texts = Texts(
             loaded.tokenizer,
             has if asked == "auto" else bool(asked),
@@ -129,6 +132,7 @@ class RewardWork:
             raise Refused("this reward model reads no images")
         if prompt.token_ids:
             raise Refused("a reward model judges a text or a conversation, not tokens")
+        check_text(reply)
         if self.texts.chat:
             said = (*turns(prompt, None), {"role": "assistant", "content": reply})
             shown = self.texts.rendered(Prompt(sample_id="", text="", messages=said), opened=False)

@@ -14,9 +14,10 @@ from llm_eval.models.hf.asking import GenerationParams
 
 Top = list[tuple[int, float]]  # the likeliest tokens of a place, with their log-probabilities
 Decode = Callable[[Sequence[Sequence[int]]], list[str]]
+Ended = Callable[["Row"], None]
 
 
-@dataclass
+@dataclass(eq=False)
 class Row:
     """A prompt's tokens, and what was written behind them.
 

@@ -64,6 +64,7 @@ def sentence(error: Exception, name: str, revision: str | None, token: Secret | 
         return UserError(
             f"the model {name!r} is not on this machine, and the Hub is not reached",
             hint=f"HF_HUB_OFFLINE, HF_ENDPOINT; without the Hub: {HINT.split(',')[0]}",
+            caller_only=True,
         )
     said = token.scrub(said) if token else said
     return UserError(f"the model {name!r} cannot be loaded: {said[:500]}", hint=_hint(said))

@@ -18,7 +18,7 @@ from llm_eval.models.hf.batching import Stopped, let_go
 from llm_eval.models.hf.encoding import Texts, pictures
 from llm_eval.models.hf.engine import Engine, ran_out
 from llm_eval.models.hf.likelihood import Question, weighed, whole
-from llm_eval.records import Failure, Prompt
+from llm_eval.records import Prompt
 
 
 @dataclass(frozen=True)
@@ -77,20 +77,19 @@ class Vision:
         self,
         engine: Engine,
         prompt: Prompt,
-        refused: Callable[[Sequence[int], int], Failure | None],
+        check: Callable[[Sequence[int], Sequence[Sequence[int]]], None],
         stopped: Callable[[], bool],
-    ) -> Question | Failure:
+    ) -> Question:
         """The question, answered; its `found` is empty where the memory was too small.
 
         Raises:
-            Refused: see `seen`.
+            Refused: see `seen`; or `check`, which is given the tokens, says so.
             Stopped: `stopped()` said so.
         """
         seen = self.seen(prompt, bare=True)
         ((_, options),) = self.texts.behind([(self.texts.shown(prompt), prompt.options)])
         question = Question(seen.ids, options)
-        if why := refused(seen.ids, max(map(len, options)) - 1):
-            return why
+        check(seen.ids, options)
         for option in options:
             if stopped():
                 raise Stopped

@@ -9,8 +9,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from llm_eval.errors import UserError
+from llm_eval.models.base import Done
 from llm_eval.models.hf import identity
-from llm_eval.models.hf.asking import GenerationParams, Refused, draws
+from llm_eval.models.hf.asking import (
+    GenerationParams,
+    Refused,
+    check_choice,
+    check_options,
+    check_prompt,
+    check_tokens,
+    cut_off,
+    draws,
+    likeliest,
+)
 from llm_eval.models.hf.batching import Size
 from llm_eval.models.hf.encoding import Texts, pictures
 from llm_eval.models.hf.engine import Engine
@@ -21,7 +32,7 @@ from llm_eval.models.hf.plain_generation import write_plainly
 from llm_eval.models.hf.reading import Reading, read_whole
 from llm_eval.models.hf.rows import Row, Top
 from llm_eval.models.hf.vision import Vision
-from llm_eval.records import Continuation, Failure, Prediction, Prompt, Token, Usage, comparable
+from llm_eval.records import Continuation, Failure, Prediction, Prompt, Token, Usage
 
 if TYPE_CHECKING:
     from llm_eval.models.huggingface import HuggingFaceModel
@@ -72,56 +83,62 @@ class Work:
             about=_about(model, source, engine, texts),
         )
 
-    def likelihoods(self, prompts: Sequence[Prompt], stopped: Stopped) -> list[Prediction]:
-        """A prediction for each prompt, with the likelihoods of its options."""
-        asked: list[Question | Failure] = []
-        plain = [p for p in prompts if not pictures(p)]
-        told = iter(self.texts.options(plain))
-        for prompt in prompts:
-            if pictures(prompt):
-                asked.append(self._weighed_by_sight(prompt, stopped))
-            else:
-                asked.append(self._question(prompt, next(told)))
-        open_ones = [q for q in asked if isinstance(q, Question) and not q.found]
-        score_options(self.engine, open_ones, self.reading, stopped)
-        return [_weighed(p, q) for p, q in zip(prompts, asked, strict=True)]
-
-    def replies(self, prompts: Sequence[Prompt], stopped: Stopped) -> list[Prediction]:
-        """A reply to each prompt."""
-        keys, found = self._keys(prompts), dict[int, Prediction]()
-        plain = [i for i, p in enumerate(prompts) if not pictures(p)]
-        rows: dict[int, Row | Failure] = {}
-        for i, ids in zip(plain, self.texts.prompts([prompts[i] for i in plain]), strict=True):
-            rows[i] = self._row(prompts[i], ids, keys[i])
-        asked = [r for r in rows.values() if isinstance(r, Row)]
-        joined = [r for r in asked if self.engine.shares and not self.engine.apart(r.most)]
-        Writer(self.engine, self.writing, self.decoded, stopped).write(joined)
-        alone = [r for r in asked if not self.engine.shares or self.engine.apart(r.most)]
-        write_plainly(self.engine, alone, self.decoded, stopped)
+    def likelihoods(self, prompts: Sequence[Prompt], stopped: Stopped, tell: Done) -> None:
+        """Tell a prediction for each prompt, with the likelihoods of its options."""
+        asked: dict[Question, int] = {}
+        options = iter(self.texts.options([p for p in prompts if not pictures(p)]))
         for i, prompt in enumerate(prompts):
-            row = rows[i] if i in rows else self._written_by_sight(prompt, keys[i], stopped)
-            found[i] = self._reply(prompt, row)
-        return [found[i] for i in range(len(prompts))]
+            if pictures(prompt):
+                question = self._weighed_by_sight(prompt, stopped)
+            else:
+                question = self._question(prompt, next(options))
+            if isinstance(question, Question) and not question.found:
+                asked[question] = i
+            else:
+                tell(i, _weighed(prompt, question))
 
-    def prompt_logprobs(self, prompts: Sequence[Prompt], stopped: Stopped) -> list[Prediction]:
-        """A prediction for each prompt whose detail is the prompt, token by token."""
+        def found(question: Question) -> None:
+            tell(asked[question], _weighed(prompts[asked[question]], question))
+
+        score_options(self.engine, list(asked), self.reading, stopped, found)
+
+    def replies(self, prompts: Sequence[Prompt], stopped: Stopped, tell: Done) -> None:
+        """Tell a reply to each prompt, as it ends."""
+        keys = self._keys(prompts)
+        plain = [i for i, p in enumerate(prompts) if not pictures(p)]
+        asked: dict[Row, int] = {}
+        for i, ids in zip(plain, self.texts.prompts([prompts[i] for i in plain]), strict=True):
+            row = self._row(prompts[i], ids, keys[i])
+            if isinstance(row, Row):
+                asked[row] = i
+            else:
+                tell(i, self._reply(prompts[i], row))
+
+        def ended(row: Row) -> None:
+            tell(asked[row], self._reply(prompts[asked[row]], row))
+
+        joined = [r for r in asked if self.engine.shares and not self.engine.apart(r.most)]
+        Writer(self.engine, self.writing, self.texts.written, stopped, ended).write(joined)
+        alone = [r for r in asked if not self.engine.shares or self.engine.apart(r.most)]
+        write_plainly(self.engine, alone, self.texts.written, stopped, ended)
+        for i in sorted(set(range(len(prompts))) - set(plain)):
+            tell(i, self._reply(prompts[i], self._written_by_sight(prompts[i], keys[i], stopped)))
+
+    def prompt_logprobs(self, prompts: Sequence[Prompt], stopped: Stopped, tell: Done) -> None:
+        """Tell a prediction for each prompt whose detail is the prompt, token by token."""
         told: list[Reading | Failure] = []
         for prompt, ids in zip(prompts, self._tokens(prompts), strict=True):
-            refused = ids if isinstance(ids, Failure) else self._refused(ids, 0)
+            if isinstance(ids, Failure):
+                told.append(ids)
+                continue
             try:
-                most = self.asked.over(prompt.params).logprobs or 0
-                told.append(refused or Reading(ids if isinstance(ids, list) else [], most))
+                self._check(ids, 0)
+                told.append(Reading(ids, self.asked.over(prompt.params).logprobs or 0))
             except Refused as e:
                 told.append(e.failure)
         read_whole(self.engine, [r for r in told if isinstance(r, Reading)], self.reading, stopped)
-        return [self._read(p, r) for p, r in zip(prompts, told, strict=True)]
-
-    def decoded(self, written: Sequence[Sequence[int]]) -> list[str]:
-        """Tokens as texts."""
-        texts: list[str] = self.texts.tokenizer.batch_decode(
-            list(written), skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        return texts
+        for i, (prompt, reading) in enumerate(zip(prompts, told, strict=True)):
+            tell(i, self._read(prompt, reading))
 
     def _tokens(self, prompts: Sequence[Prompt]) -> list[list[int] | Failure]:
         """The tokens of prompts without images."""
@@ -142,16 +159,10 @@ class Work:
         try:
             asked = self.asked.over(prompt.params)
             choice = self._choice(prompt, asked) if asked.choice else []
+            need = check_choice(choice, asked.max_tokens) if choice else 1
+            self._check(ids, need, seen="inputs" in more)
         except Refused as e:
             return e.failure
-        need = max(map(len, choice), default=0)
-        if refused := self._refused(ids, max(1, need), seen="inputs" in more):
-            return refused
-        if need > asked.max_tokens:
-            return _failure(
-                "bad_request",
-                f"max_tokens={asked.max_tokens} cuts off a text of the choice ({need} tokens)",
-            )
         room = asked.max_tokens
         if self.engine.max_length is not None:
             room = min(room, self.engine.max_length - len(ids))
@@ -160,6 +171,8 @@ class Work:
 
     def _choice(self, prompt: Prompt, asked: GenerationParams) -> list[list[int]]:
         tokens = self.texts.choices(prompt, asked.choice)
+        for ids in tokens:
+            check_tokens(ids, self.engine.vocabulary, "the choice")
         whole = {tuple(t) for t in tokens}
         begun = {tuple(t[:n]) for t in tokens for n in range(1, len(t))}
         if whole & begun and not self.engine.end_tokens:
@@ -171,27 +184,23 @@ class Work:
     ) -> Question | Failure:
         if isinstance(told, Failure):
             return told
-        context, options = told
-        if empty := _nothing(options):
-            return empty
-        longest = max(map(len, options))
-        return self._refused(context, longest - 1) or Question(context, options)
+        try:
+            self._check_question(*told)
+        except Refused as e:
+            return e.failure
+        return Question(*told)
 
     def _weighed_by_sight(self, prompt: Prompt, stopped: Stopped) -> Question | Failure:
         if self.vision is None:
             return _failure("bad_request", self.blind)
-        if empty := _nothing(prompt.options):
-            return empty
         try:
-            refused = partial(self._refused, seen=True)
-            question = self.vision.score_options(self.engine, prompt, refused, stopped)
+            check = partial(self._check_question, seen=True)
+            question = self.vision.score_options(self.engine, prompt, check, stopped)
         except Refused as e:
             return e.failure
         except UNREADABLE as e:
             return _unseen(e)
-        if isinstance(question, Question) and not question.found:
-            return _no_memory(question.longest)
-        return question
+        return question if question.found else _no_memory(question.longest)
 
     def _written_by_sight(self, prompt: Prompt, key: str, stopped: Stopped) -> Row | Failure:
         if self.vision is None:
@@ -203,44 +212,41 @@ class Work:
         row = self._row(prompt, seen.ids, key, inputs=seen.inputs)
         if isinstance(row, Row):
             try:
-                write_plainly(self.engine, [row], self.decoded, stopped)
+                write_plainly(self.engine, [row], self.texts.written, stopped, lambda row: None)
             except UNREADABLE as e:
                 return _unseen(e)
             row.inputs = None
         return row
 
-    def _refused(self, ids: Sequence[int], more: int, seen: bool = False) -> Failure | None:
-        """Why a prompt of these tokens, and `more` to be read or written, cannot be asked.
+    def _check(self, ids: Sequence[int], more: int, seen: bool = False) -> None:
+        """Raise `Refused` where a prompt of these tokens, and `more`, cannot be asked.
 
         `seen`: some of them stand for images.
         """
-        if not ids:
-            return _failure("bad_request", "the prompt is empty, and no token begins a text")
-        known = self.engine.vocabulary
-        if not 0 <= min(ids) <= max(ids) < known and not (seen and self.engine.reads(ids)):
-            return _failure(
-                "bad_request", f"a token of the prompt is none of the model's {known:,}"
-            )
-        most = self.engine.max_length
-        if most is not None and len(ids) + more > most:
-            what = f"{len(ids):,} tokens" + (f" and its option {more:,} more" if more > 1 else "")
-            return _failure("length", f"the prompt has {what}; the model reads {most:,} at most")
-        return None
+        check_prompt(ids, more, self.engine.max_length)
+        if not (seen and self.engine.reads(ids)):
+            check_tokens(ids, self.engine.vocabulary)
+
+    def _check_question(
+        self, context: Sequence[int], options: Sequence[Sequence[int]], seen: bool = False
+    ) -> None:
+        """Raise `Refused` where the options cannot be weighed behind the prompt."""
+        longest = check_options(options, self.engine.vocabulary)
+        self._check(context, longest - 1, seen)
 
     def _reply(self, prompt: Prompt, row: Row | Failure) -> Prediction:
         if isinstance(row, Failure):
             return Prediction(sample_id=prompt.sample_id, failure=row)
         if row.end == "memory":
             return Prediction(sample_id=prompt.sample_id, failure=_no_memory(len(row.prompt)))
-        (text,) = self.decoded([row.written])
+        (text,) = self.texts.written([row.written])
         if row.asked.choice:
             tokens = self.texts.choices(prompt, row.asked.choice)
             text = next(
                 t for t, ids in zip(row.asked.choice, tokens, strict=True) if ids in row.choice
             )
         else:
-            starts = [text.find(s) for s in row.asked.stop if s in text]
-            text = self.texts.thought(row.prompt) + (text[: min(starts)] if starts else text)
+            text = self.texts.thought(row.prompt) + cut_off(text, row.asked.stop)
         full = row.end == "length" and row.limit < row.asked.max_tokens
         return Prediction(
             sample_id=prompt.sample_id,
@@ -319,15 +325,6 @@ def _about(model: HuggingFaceModel, source: Source, engine: Engine, texts: Texts
     }
 
 
-def _nothing(options: Sequence[Any]) -> Failure | None:
-    """What keeps options from being weighed: there are none, or one is empty."""
-    empty = [i for i, option in enumerate(options, start=1) if not option]
-    if options and not empty:
-        return None
-    what = f"option {empty[0]} is empty" if empty else "it has no options"
-    return _failure("bad_request", f"nothing to weigh: {what}")
-
-
 def _weighed(prompt: Prompt, question: Question | Failure) -> Prediction:
     if isinstance(question, Failure):
         return Prediction(sample_id=prompt.sample_id, failure=question)
@@ -339,17 +336,7 @@ def _weighed(prompt: Prompt, question: Question | Failure) -> Prediction:
             question.found, question.options, prompt.options, strict=True
         )
     )
-    if not comparable(options):
-        said = f"the model's log-probabilities of the options are {[o.logprob for o in options]}"
-        return Prediction(sample_id=prompt.sample_id, failure=_failure("malformed", said))
-    best = max(range(len(options)), key=lambda i: options[i].logprob)
-    read = len(question.context) + sum(map(len, question.options))
-    return Prediction(
-        sample_id=prompt.sample_id,
-        text=prompt.options[best],
-        options=options,
-        usage=Usage(prompt_tokens=read),
-    )
+    return likeliest(prompt, options, len(question.context) + sum(map(len, question.options)))
 
 
 def _failure(kind: str, message: str) -> Failure:

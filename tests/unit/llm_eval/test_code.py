@@ -324,7 +324,7 @@ def test_a_reply_that_failed_costs_itself(chat: ChatServer) -> None:
 def test_replies_that_are_bound_to_be_alike_are_told(chat: ChatServer) -> None:
     """Several replies at temperature 0, or with one seed, are one reply several times."""
     chat.answer = lambda messages: BODY
-    told: list[dict[str, Any]] = [{"temperature": 0}, {"seed": 3}]
+    told: list[dict[str, Any]] = [{"temperature": 0}, {"seed": 0}, {"extra_body": {"seed": 3}}]
     for params in told:
         model = OpenAIModel("m", api_base=chat.url, **params)
         assert "all the same" in run(model, k=2).info["note"]

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT, Cli
-from tests.fakes.chat import ChatServer, Fault
+from tests.fakes.chat import ChatServer
+from tests.fakes.chat_rules import filters
 
 SCRIPT = ROOT / "llm_eval" / "evaluator.py"
 MODULE = """
@@ -161,7 +162,7 @@ def test_a_file_that_cannot_be_written_loses_no_result(
 def test_samples_that_failed_show_in_the_status(cli: Cli, module: Path, chat: ChatServer) -> None:
     """1: done, and some samples are not in the numbers."""
     chat.answer = lambda messages: "A"
-    chat.script(Fault.refusal)
+    chat.rules.append(filters("b2"))
     model = json.dumps({"model_name": "m", "api_base": chat.url})
     arguments = ("--model", "openai", "--model_params", model, "--dataset", module)
     metrics = found(script(cli, *arguments), status=1)["metrics"]

@@ -213,8 +213,14 @@ def test_closing_closes_all_though_one_cannot_be() -> None:
 # --- in dicts -----------------------------------------------------------------------------------
 
 
-def test_the_toolkits_three_calls_one_after_another(chat: ChatServer, server: RewardServer) -> None:
-    """generate_batch, judge_batch, score_batch: each adds its keys, and none loses one."""
+@pytest.mark.parametrize("fault", [Fault.content_filter, Fault.refusal])
+def test_the_toolkits_three_calls_one_after_another(
+    fault: Fault, chat: ChatServer, server: RewardServer
+) -> None:
+    """generate_batch, judge_batch, score_batch: each adds its keys, and none loses one.
+
+    A judge that gives no answer has failed.
+    """
     model = MultiModel(
         openai(chat, "writer"),
         openai(chat, "judge"),
@@ -222,7 +228,7 @@ def test_the_toolkits_three_calls_one_after_another(chat: ChatServer, server: Re
     )
     given = [{"input": f"text {i}", "reference": "r", "extra": i} for i in range(5)]
     generated = model.generate_batch(given)
-    chat.script(Fault.content_filter)
+    chat.script(fault)
     judged = model.judge_batch([{**g, "input": f"judge {g['prediction']}"} for g in generated])
     done = model.score_batch(
         [{**j, "input": g["input"]} for j, g in zip(judged, given, strict=True)]
@@ -231,7 +237,7 @@ def test_the_toolkits_three_calls_one_after_another(chat: ChatServer, server: Re
     assert [d["extra"] for d in done] == list(range(5))
     assert [d["prediction"] for d in done] == [f"reply to text {i}" for i in range(5)]
     lost = [d for d in done if d["judge_prediction"] is None]
-    assert len(lost) == 1 and lost[0]["judge_error"]["kind"] == "content_filter"
+    assert len(lost) == 1 and lost[0]["judge_error"]["kind"] == fault
     kept = [d for d in done if d["judge_prediction"] is not None]
     assert all(d["judge_prediction"] == f"reply to judge {d['prediction']}" for d in kept)
     assert [d["reward"] for d in done] == [scored(d["input"], d["prediction"]) for d in done]

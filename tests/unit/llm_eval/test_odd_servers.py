@@ -11,6 +11,7 @@ import pytest
 
 from llm_eval.errors import AuthError, BackendError, HretError, UserError
 from llm_eval.models.openai import OpenAIModel
+from llm_eval.models.retry import retry_after
 from llm_eval.secret import Secret
 from tests.fakes.chat import SENTENCE, ChatServer
 from tests.unit.llm_eval.servers import (
@@ -245,7 +246,43 @@ def test_an_error_under_a_good_status_is_an_error(raw: RawServer) -> None:
         post(raw.url)
 
 
-@pytest.mark.parametrize("wait", ["soon", "-5", "nan", "inf", "Wed, 21 Oct 2026 07:28:00 GMT"])
+@pytest.mark.parametrize("status", [408, 409, 424, 425, 503])
+def test_a_conflict_or_a_busy_server_is_asked_again(raw: RawServer, status: int) -> None:
+    """What passes by itself costs no sample."""
+    busy = Answer(status, json.dumps({"error": {"message": "busy"}}), {"Retry-After": "0.01"})
+    raw.answers = [busy, Answer(200, json.dumps(GOOD))]
+    assert said(post(raw.url, max_retries=1)) == "4"
+    raw.answers = [busy]
+    with pytest.raises(BackendError) as caught:
+        post(raw.url, max_retries=0)
+    assert (caught.value.kind, caught.value.retry_after) == ("server", 0.01)
+
+
+@pytest.mark.parametrize(
+    ("until", "wait"),
+    [
+        ("Wed, 21 Oct 2026 07:29:30 GMT", 90.0),
+        ("Wednesday, 21-Oct-26 07:29:30 GMT", 90.0),
+        ("Wed, 21 Oct 2026 07:27:00 -0000", 0.0),
+        ("Wed, 40 Oct 2026 07:27:00 GMT", None),
+    ],
+)
+def test_a_retry_after_may_be_a_date(until: str, wait: float | None) -> None:
+    """By the server's clock, whatever ours says; one that is over is no wait."""
+    assert retry_after({"retry-after": until, "date": "Wed, 21 Oct 2026 07:28:00 GMT"}) == wait
+    assert retry_after({"retry-after": "Thu, 01 Jan 2004 00:00:00 GMT"}) == 0.0
+
+
+def test_an_empty_purse_in_words_stops_at_once(raw: RawServer) -> None:
+    """As Anthropic says it: a 400, and no mistake in the request."""
+    said = "Your credit balance is too low to access the Anthropic API."
+    raw.answers = [Answer(400, json.dumps({"error": {"message": said}}))]
+    with pytest.raises(UserError, match="credit balance") as caught:
+        post(raw.url)
+    assert "top up" in caught.value.hint and raw.asked == 1
+
+
+@pytest.mark.parametrize("wait", ["soon", "-5", "nan", "inf", "Wed, 21 Oct 2015 07:28:00 GMT"])
 def test_a_retry_after_that_is_no_time_is_passed_over(raw: RawServer, wait: str) -> None:
     """The request is asked again after a pause of our own."""
     busy = Answer(429, "{}", {"Retry-After": wait})

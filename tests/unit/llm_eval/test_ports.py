@@ -308,6 +308,9 @@ def test_listing_imports_nothing(tmp_path: Path, cli: Cli) -> None:
     shown = cli("datasets", "show", "ORG/quiz").stdout
     assert '"slug": "quiz_ko"' in shown
     assert "does not run; edited since it was verified" in shown
+    told = json.loads(cli("datasets", "show", "ORG/quiz", "--json").stdout)
+    assert (told["slug"], told["path"]) == ("quiz_ko", str(folder))
+    assert "does not run; edited" in told["runs"]
     unknown = cli("datasets", "show", "quiz_k")
     assert (unknown.returncode, "did you mean 'quiz_ko'" in unknown.stderr) == (2, True)
     assert not mark.exists()

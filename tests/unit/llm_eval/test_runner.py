@@ -20,6 +20,7 @@ from llm_eval.results import EvaluationResult
 from llm_eval.runner import PipelineRunner
 from llm_eval.scaling_methods import SCALING_METHODS, register_scaling_method
 from tests.fakes.chat import ChatServer, Fault
+from tests.fakes.chat_rules import filters
 
 SIZE = 40
 
@@ -116,13 +117,48 @@ def test_the_reply_is_kept_as_it_came() -> None:
 def test_failures_are_no_wrong_answers(chat: ChatServer) -> None:
     """What broke in transport is counted apart, and the accuracy stands on the rest."""
     chat.answer = lambda messages: right(messages[-1]["content"])
-    chat.script(*[Fault.server_error] * 3, *[Fault.refusal] * 2)
+    chat.script(*[Fault.server_error] * 3)
+    chat.rules.append(filters("q7", "q38"))
     found = run(OpenAIModel("m", api_base=chat.url, max_retries=0))
     assert counts(found) == (1.0, SIZE - 5, 5, 0)
     kinds = sorted(s["error"]["kind"] for s in found.samples if "error" in s)
-    assert kinds == ["refusal", "refusal", "server", "server", "server"]
+    assert kinds == ["content_filter", "content_filter", "server", "server", "server"]
     assert all(s["prediction"] is None for s in found.samples if "error" in s)
     assert len(found.samples) == SIZE
+
+
+def test_a_reply_without_an_answer_counts_0(chat: ChatServer) -> None:
+    """A thought up to the limit, a refusal, a filtered reply: left out, they would raise the rest.
+
+    The words of a refusal are its text.
+    """
+    ends = {
+        "q1": ({"content": None, "reasoning_content": "정답: 1"}, "length"),
+        "q2": ({"content": "", "reasoning_content": "정답: 2"}, "length"),
+        "q3": ({"content": None, "refusal": "거절합니다."}, "stop"),
+        "q4": (
+            {"content": None, "provider_specific_fields": {"refusal": "거절합니다."}},
+            "stop",
+        ),
+        "q5": ({"content": None}, "content_filter"),
+        "q6": ({"content": None, "reasoning_content": "정답: 6"}, "stop"),
+    }
+
+    def bend(asked: Any, reply: Any) -> Any:
+        message, end = ends.get(asked["messages"][-1]["content"], (None, "stop"))
+        if message:
+            reply["choices"] = [{"message": message, "finish_reason": end}]
+        return reply
+
+    chat.answer = lambda messages: right(messages[-1]["content"])
+    chat.bends.append(bend)
+    found = run(OpenAIModel("m", api_base=chat.url), limit=10)
+    assert counts(found) == (0.4, 10, 0, 0)
+    assert (found.metrics["answer_rate"], found.metrics["truncated"]) == (0.4, 2)
+    texts = [s["prediction"] for s in found.samples]
+    assert texts[1:7] == ["", "", "거절합니다.", "거절합니다.", "", ""]
+    ended = [s.get("finish_reason") for s in found.samples]
+    assert ended[1:7] == ["length", "length", "refusal", "refusal", "content_filter", None]
 
 
 def test_a_function_that_fails_costs_its_samples() -> None:
@@ -258,6 +294,13 @@ def test_a_score_that_is_no_number_spoils_no_mean(value: float) -> None:
             return True, (value if index == 1 else 1.0)
 
     assert run(str.upper, Odd).metrics["accuracy"] == 1.0
+
+
+@pytest.mark.parametrize("thought", ["<thought>{}</thought>", "[THINK]{}[/THINK]", "{}</think>"])
+def test_a_module_never_reads_a_thought(thought: str) -> None:
+    """A module that compares whole texts is right, whatever tag a model thinks behind."""
+    found = run(lambda text: thought.format("Is it WORD9?") + text.upper(), Judging)
+    assert found.metrics["accuracy"] == 1.0
 
 
 # --- before anything is loaded or asked --------------------------------------------------------

@@ -123,6 +123,13 @@ LONG = {
     "TGI, with a limit": '{"error": "Input validation error: `inputs` tokens + `max_new_tokens` '
     'must be <= 5. Given: 9 `inputs` tokens and 1 `max_new_tokens`", "error_type": "validation"}',
     "Anthropic": '{"error": {"message": "prompt is too long: 9 tokens > 5 maximum"}}',
+    "vLLM's engine": '{"error": {"message": "The decoder prompt (length 9) is longer than the '
+    'maximum model length of 5. Make sure that `max_model_len` is no smaller"}}',
+    "SGLang": '{"error": {"message": "Input length 9 exceeds the maximum allowed length 5"}}',
+    "Copilot": '{"error": {"message": "prompt token count of 9 exceeds the limit of 5"}}',
+    "DashScope": '{"error": {"message": "Range of input length should be [1, 5], not 9"}}',
+    "TEI": '{"error": "inputs tokens + max_new_tokens must be <= 5, not 9"}',
+    "Cohere": '{"message": "too many tokens: the prompt cannot exceed 5, received 9"}',
 }
 
 

@@ -11,9 +11,10 @@ import pytest
 from llm_eval.aio import run_sync
 from llm_eval.errors import UserError
 from llm_eval.evaluation import extract
+from llm_eval.models.hf.encoding import Texts
 from llm_eval.models.huggingface import HuggingFaceModel
-from llm_eval.records import Prediction, Prompt
-from tests.fakes.tiny_lm import CHAT_TEMPLATE, LINES
+from llm_eval.records import Failure, Prediction, Prompt
+from tests.fakes.tiny_lm import CHAT_TEMPLATE, LINES, make_tokenizer
 from tests.unit.llm_eval.hf.tools import ids_of, inner, loaded, naive, tokenizer, weighed, written
 
 TALK = (
@@ -113,6 +114,39 @@ def test_tokens_that_the_model_has_not_are_refused(
         assert found.failure is not None and "512" in found.failure.message
 
 
+def test_a_text_that_is_none_is_one_samples_loss(llama: HuggingFaceModel, chat_lm: Path) -> None:
+    """Half of a surrogate pair: in a prompt, an option, a text of a choice, or a stop."""
+    half, fine = "half \ud83d", Prompt(sample_id="f", text="?", options=("A", "B"))
+    bad = [
+        replace(fine, text=half),
+        replace(fine, messages=({"role": "user", "content": half},), text=""),
+        replace(fine, params={"choice": ["A", half]}),
+        replace(fine, params={"stop": [half]}),
+    ]
+    for model in (llama, loaded(chat_lm, max_new_tokens=2)):
+        found = written(model, [*bad, fine])
+        assert [p.failure is None for p in found] == [False] * 4 + [True]
+        weights = weighed(model, [bad[0], replace(fine, options=("A", half)), fine])
+        assert [p.failure is None for p in weights] == [False, False, True]
+        assert weights[1].failure is not None and "ud83d" in weights[1].failure.message
+
+
+def test_an_option_of_a_token_that_the_model_has_not_is_one_samples_loss(tiny_lm: Path) -> None:
+    """The tokenizer knows more than the model: in an option, a text of a choice, a prompt."""
+    own = make_tokenizer(512, begins=True)
+    own.add_tokens([f"<x{i}>" for i in range(513 - len(own))])
+    model, fine = loaded(tiny_lm, tokenizer=own, max_new_tokens=3), Prompt(sample_id="f", text="?")
+    odd = own.convert_ids_to_tokens(512)
+    found = weighed(model, [replace(fine, options=o) for o in (("A", f"{odd} B"), ("A", "B"))])
+    assert found[0].failure is not None and "option 2" in found[0].failure.message
+    assert found[1].failure is None
+    one, two, three = written(
+        model, [replace(fine, params={"choice": ["A", odd]}), replace(fine, text=odd), fine]
+    )
+    assert one.failure is not None and "token of the choice" in one.failure.message
+    assert two.failure is not None and "512" in two.failure.message and three.failure is None
+
+
 @pytest.mark.parametrize("size", [1, 3, "auto"])
 def test_the_log_probability_of_each_token_of_a_prompt(tiny_lm: Path, size: Any) -> None:
     """By one plain pass, with the likeliest; nothing is told of the first; the pieces are it."""
@@ -164,7 +198,11 @@ def test_a_long_prompt_is_read_in_pieces(
         monkeypatch.undo()
 
 
-@pytest.mark.parametrize("opened", ["<think>\n", "<think>", "<think>\n\n</think>\n\n"], ids=repr)
+@pytest.mark.parametrize(
+    "opened",
+    ["<think>\n", "<think>", "<thought>\n", "[THINK]", "<think>\n\n</think>\n\n"],
+    ids=repr,
+)
 def test_a_thought_that_the_template_opens_is_a_thought(chat_lm: Path, opened: str) -> None:
     """Its reply begins within it: cut, it is no answer. One that is closed again is none."""
     model = loaded(chat_lm, max_new_tokens=4)
@@ -173,12 +211,66 @@ def test_a_thought_that_the_template_opens_is_a_thought(chat_lm: Path, opened: s
     one = Prompt(sample_id="a", text="수도는?")
     held = replace(one, params={"choice": ["서울", "부산"]})
     found, chosen = written(model, [one, held])
-    before = "" if "</think>" in opened else "<think>\n"
+    before = "" if "</think>" in opened else f"{opened.strip()}\n"
     written_ids = [t.id for t in written(model, [replace(one, params={"logprobs": 0})])[0].detail]
     assert found.text == before + own.decode(written_ids, skip_special_tokens=True)
     assert found.finish_reason == "length" and found.tokens == 4
     assert bool(extract.visible(found.text or "")) is not bool(before)
     assert chosen.text in ("서울", "부산")
+
+
+GPT_OSS = ["<|channel|>", "<|message|>", "<|start|>", "<|end|>"]
+
+
+@pytest.mark.parametrize(
+    ("tags", "said", "told", "answer"),
+    [
+        (["[THINK]", "[/THINK]"], "[THINK]정답: 3일까", "[THINK]정답: 3일까", ""),
+        (
+            GPT_OSS,
+            "<|channel|>analysis<|message|>정답: 3?<|end|><|start|>assistant"
+            "<|channel|>final<|message|>정답: 4",
+            "<|channel|>analysis<|message|>정답: 3?assistant<|channel|>final<|message|>정답: 4",
+            "정답: 4",
+        ),
+        (
+            GPT_OSS,
+            "<|channel|>analysis<|message|>정답: 3?<|end|>",
+            "<|channel|>analysis<|message|>정답: 3?",
+            "",
+        ),
+        (["<other>"], "<other>정답: 4", "정답: 4", "정답: 4"),
+    ],
+)
+def test_what_bounds_a_thought_is_shown_though_it_is_special(
+    tags: list[str], said: str, told: str, answer: str
+) -> None:
+    """Or a thought would be read as an answer; other special tokens are not shown."""
+    own = make_tokenizer(512, begins=True)
+    own.add_special_tokens({"additional_special_tokens": tags})
+    ids = own(said, add_special_tokens=False)["input_ids"]
+    found = Texts(own, False).written([[*ids, own.eos_token_id], own("정답")["input_ids"]])
+    assert found == [told, "정답"] and extract.visible(told) == answer
+
+
+@pytest.mark.parametrize("template", [CHAT_TEMPLATE, CHAT_TEMPLATE.replace("{{ bos_token }}", "")])
+def test_nothing_is_put_before_what_a_template_shows(template: str) -> None:
+    """A template holds the special tokens that it wants; a plain prompt has what begins a text."""
+    own = make_tokenizer(512, begins=True)
+    own.chat_template = template
+    wanted = own.apply_chat_template(
+        [{"role": "user", "content": "수도는?"}], add_generation_prompt=True, tokenize=True,
+        return_dict=True,
+    )["input_ids"]  # fmt: skip
+    assert (wanted[0] == own.bos_token_id) is ("bos_token" in template)
+    prompt = Prompt(sample_id="a", text="수도는?", options=("서울",))
+    texts = Texts(own, True)
+    assert texts.prompts([prompt]) == [wanted]
+    (told,) = texts.options([prompt])
+    assert not isinstance(told, Failure)
+    bare = own("<assistant>", add_special_tokens=False)["input_ids"]
+    assert told[0][: len(wanted) - 2] == wanted[: len(wanted) - 2] and told[0][-len(bare) :] == bare
+    assert Texts(own, False).prompts([prompt]) == [own("수도는?")["input_ids"]]
 
 
 def test_a_template_without_a_place_for_the_system_is_told(chat_lm: Path) -> None:

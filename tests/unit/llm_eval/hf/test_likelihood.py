@@ -116,10 +116,16 @@ def test_a_greedy_option_is_known(llama: HuggingFaceModel) -> None:
         for _ in range(2):
             ids.append(int(inner(llama)(torch.tensor([ids])).logits[0, -1].argmax()))
     best = ids[len(context) :]
+    told: list[Question] = []
     question = Question(context, [best[:1], best, [best[0], best[1] ^ 1], [best[0] ^ 1]])
     score_options(
-        llama._worker.loaded.engine, [question], llama._worker.loaded.reading, lambda: False
+        llama._worker.loaded.engine,
+        [question],
+        llama._worker.loaded.reading,
+        lambda: False,
+        told.append,
     )
+    assert told == [question]
     assert [greedy for _, greedy in question.found] == [True, True, False, False]
 
 
@@ -164,6 +170,31 @@ def starved(most: int) -> Callable[[Callable[[], Any], Any], Any]:
         return go()
 
     return forward
+
+
+@pytest.mark.parametrize(
+    ("said", "wants"),
+    [
+        ("CUDA error: out of memory", True),
+        ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", True),
+        ("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", True),
+        ("HIP out of memory. Tried to allocate 2.00 GiB", True),
+        ("HIP error: hipErrorOutOfMemory", True),
+        ("XPU out of memory", True),
+        ("level_zero backend failed with error: 39 (UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY)", True),
+        ("Native API failed. Native API returns: -5 (PI_ERROR_OUT_OF_RESOURCES)", True),
+        ("MPS backend out of memory", True),
+        ("Invalid buffer size: 8.00 GiB", True),
+        ("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory", True),
+        ("CUDA error: device-side assert triggered", False),
+        ("CUDA error: an illegal memory access was encountered", False),
+    ],
+)
+def test_want_of_memory_is_known_by_its_words(said: str, wants: bool) -> None:
+    """Of every device; and nothing else is taken for it."""
+    from llm_eval.models.hf.engine import ran_out
+
+    assert ran_out(RuntimeError(said)) is wants
 
 
 @pytest.mark.parametrize("size", [8, "auto"])

@@ -163,8 +163,8 @@ def test_a_thought_without_an_answer_is_no_answer(chat: ChatServer) -> None:
     for message in [{"content": c, **t} for c in ("", None) for t in told]:
         chat.bends = [says(message=message, finish_reason="length")]
         (found,) = asked(made(chat.url), one())
-        assert found.text is None and found.failure and found.failure.kind == "length"
-        assert "still thinking" in found.failure.message
+        assert (found.text, found.finish_reason, found.failure) == ("", "length", None)
+        assert found.reasoning == message.get("reasoning_content")
     chat.bends = [says(text="", finish_reason="length")]
     (empty,) = asked(made(chat.url, endpoint="completions"), one())
     assert (empty.text, empty.finish_reason, empty.failure) == ("", "length", None)
@@ -187,8 +187,8 @@ PARTS = [
     [
         (PARTS, "stop", "It is 4", "2+2 ? 4!", None),
         (PARTS[2:3], "length", "It is", None, None),
-        (PARTS[:2], "length", None, None, "length"),
-        (PARTS[:2], "stop", None, None, "malformed"),
+        (PARTS[:2], "length", "", "2+2 ? 4!", None),
+        (PARTS[:2], "stop", "", "2+2 ? 4!", None),
         (
             [{"type": ["text"], "text": "4"}, {"type": "text", "text": 4}],
             "stop",
@@ -262,6 +262,17 @@ def test_a_held_reply_that_was_cut_is_none_of_the_choice(chat: ChatServer) -> No
     )
     (found,) = asked(made(chat.url), one(params={"choice": ["a", "long text"]}))
     assert found.failure and "none of the choice" in found.failure.message
+
+
+@pytest.mark.parametrize("end", ["length", "content_filter"])
+def test_a_held_reply_without_an_answer_is_a_reply(chat: ChatServer, end: str) -> None:
+    """The model was asked and chose nothing: that is scored, and no fault of the server."""
+    chat.bends.append(constrains("structured_outputs"))
+    model, prompt = made(chat.url), one(params={"choice": ["a", "b"]})
+    asked(model, prompt)
+    chat.bends.append(says(message={"content": None}, finish_reason=end))
+    (found,) = asked(model, prompt)
+    assert (found.text, found.finish_reason, found.failure) == ("", end, None)
 
 
 def test_what_is_found_out_outlives_a_loop(chat: ChatServer) -> None:

@@ -185,6 +185,7 @@ def test_what_decides_a_reply_is_told_and_no_key(chat: ChatServer) -> None:
     assert [s for s in ("hidden-1", "hidden-2", "hidden-3") if s in shown] == []
     assert model.cost(Usage(1, 1_000_000, 0)) == 0.15
     assert made(chat.url).cost(Usage(1, 5, 5)) is None
+    assert (model.cost(Usage()), model.cost(Usage(1))) == (0.0, None)
 
 
 @pytest.mark.parametrize(

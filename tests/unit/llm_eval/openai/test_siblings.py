@@ -13,7 +13,7 @@ from aiohttp import web
 
 from llm_eval.errors import AuthError, UserError
 from llm_eval.models.openai import OpenAIModel
-from llm_eval.records import Prompt
+from llm_eval.records import Prompt, Usage
 from tests.fakes.chat import ChatServer
 from tests.unit.llm_eval.openai.asking import asked, made, one
 from tests.unit.llm_eval.servers import GOOD, Answer, raw_server
@@ -176,11 +176,61 @@ def test_options_that_are_weighed_are_kept_too() -> None:
 
 
 def test_replies_to_one_sample_are_one_request_whatever_their_turn(chat: ChatServer) -> None:
-    """A fixed seed is sent as it is."""
-    asked(made(chat.url, seed=7), *(one(turn=i) for i in range(3)))
-    asked(made(chat.url, seed=7), one("a", turn=0), one("b", turn=1))
-    bodies = [(r.body.get("n"), r.body["seed"]) for r in chat.requests]
-    assert bodies == [(3, 7), (None, 7), (None, 7)]
+    """Without a seed they may have gaps, as where a run goes on."""
+    asked(made(chat.url), *(one(turn=i) for i in (0, 2, 5)))
+    asked(made(chat.url), one("a", turn=0), one("b", turn=1))
+    assert [r.body.get("n") for r in chat.requests] == [3, None, None]
+
+
+@pytest.mark.parametrize(
+    ("own", "asks"),
+    [({"seed": 0}, {}), ({"extra_body": {"seed": 0}}, {}), ({"seed": 5}, {"seed": 0})],
+    ids=["own", "extra_body", "of the prompt"],
+)
+@pytest.mark.parametrize("several", [True, False])
+def test_a_seed_draws_each_reply_anew_and_alike_in_every_run(
+    chat: ChatServer, several: bool, own: dict[str, Any], asks: dict[str, Any]
+) -> None:
+    """A request's seed is that of its first reply, from which servers count on.
+
+    130 replies are more than one request may ask for; a run that goes on draws what was missing.
+    """
+
+    def bend(asked: Any, reply: Any) -> Any:
+        drawn = range(asked["seed"], asked["seed"] + (asked.get("n", 1) if several else 1))
+        message = [{"content": str(seed)} for seed in drawn]
+        reply["choices"] = [{"message": m, "finish_reason": "stop"} for m in message]
+        return reply
+
+    chat.bends.append(bend)
+
+    def drawn(*turns: int) -> list[str | None]:
+        model = made(chat.url, **own)
+        return [p.text for p in asked(model, *(one(turn=t, params=asks) for t in turns))]
+
+    assert drawn(*range(130)) == [str(i) for i in range(130)]
+    assert drawn(1, 2, 4, 129) == ["1", "2", "4", "129"]
+    assert drawn(3) == ["3"]
+
+
+def test_a_choice_that_broke_off_is_drawn_by_its_own_seed(chat: ChatServer) -> None:
+    """And stands in its own place; `n` of one's own leaves each reply as many seeds."""
+
+    def bend(asked: Any, reply: Any) -> Any:
+        ends = ["abort" if asked.get("n") == 3 else "stop", "stop", "stop"]
+        reply["choices"] = [
+            {"message": {"content": str(asked["seed"] + i)}, "finish_reason": ends[i]}
+            for i in range(asked.get("n", 1))
+        ]
+        return reply
+
+    chat.bends.append(bend)
+    model = made(chat.url, seed=7)
+    found = asked(model, *(one(turn=i) for i in range(3)))
+    assert [p.text for p in found] == ["7", "8", "9"]
+    assert sum((p.usage for p in found), Usage()) == model.usage
+    told = asked(made(chat.url, seed=7, n=2), one(turn=0), one(turn=1))
+    assert [(p.text, p.alternatives) for p in told] == [("7", ("8",)), ("9", ("10",))]
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -199,4 +249,5 @@ def test_a_server_that_asks_to_wait_for_a_day_ends_the_run(status: int) -> None:
 
         error, text = asyncio.run(work())
     assert "1 day, 0:00:00" in error.message and "run this again" in error.hint
+    assert "eval" not in error.hint  # a port may be who asks
     assert (text, raw.asked) == ("4", 2)

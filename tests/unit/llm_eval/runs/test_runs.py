@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -26,6 +29,7 @@ from llm_eval.records import Continuation, Failure, Prediction, Prompt, Sample, 
 from llm_eval.results import EvaluationResult
 from llm_eval.runs.work import Progress
 from tests.fakes.chat import ChatServer, Fault
+from tests.fakes.chat_rules import filters
 
 SIZE = 30
 
@@ -207,6 +211,30 @@ def test_a_resumed_run_owes_what_is_missing(half: bytes) -> None:
     assert run(again, resume="last").metrics == whole.metrics and again.asked == []
 
 
+def test_a_run_that_cannot_be_written_is_told() -> None:
+    """A folder that may be read alone, say."""
+    folder = Path(run(Telling()).info["folder"])
+    (folder / "lock").unlink()
+    (folder / "lock").mkdir()
+    with pytest.raises(UserError, match=rf"run {folder.name} cannot be written: .*\n.*copy of it"):
+        run(Telling(), resume="last")
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])
+def test_where_files_cannot_be_locked_a_run_goes_on(
+    number: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Some network file systems have no locks: a warning, and the journal all the same."""
+
+    def refused(*_: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    first = run(Telling())
+    assert run(Telling(), resume="last").info["run"] == first.info["run"]
+    assert "cannot be locked" in caplog.text
+
+
 def test_a_run_is_named_by_id_by_path_or_as_the_last() -> None:
     """And by nothing else: an unknown one is answered with a guess."""
     first, second = run(Telling()), run(Telling())
@@ -223,13 +251,17 @@ def test_the_usage_of_both_sessions_counts() -> None:
     whole = run(Telling())
     path = folder_of(whole) / "journal.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join(lines[:6]))  # one pack of four, and what it cost
+    path.write_bytes(b"".join(lines[:6]))  # one pack of four, and what that and the next one cost
     found = run(Telling(), resume="last")
-    assert found.info["usage"] == whole.info["usage"] == {
-        "requests": SIZE, "prompt_tokens": 10 * SIZE, "completion_tokens": SIZE,
-    }  # fmt: skip
-    assert found.info["cost_usd"] == pytest.approx(whole.info["cost_usd"])
-    assert found.info["cost_usd"] == pytest.approx(SIZE / 100)
+    paid = json.loads(lines[5])["spent"][0] - 4
+    assert paid in (0, 4)
+    for result, more in ((whole, 0), (found, paid)):
+        assert result.info["usage"] == {
+            "requests": SIZE + more,
+            "prompt_tokens": 10 * (SIZE + more),
+            "completion_tokens": SIZE + more,
+        }
+        assert result.info["cost_usd"] == pytest.approx((SIZE + more) / 100)
 
 
 def test_several_replies_are_resumed_one_by_one() -> None:
@@ -468,8 +500,9 @@ def test_another_model_or_parameter_asks_anew(chat: ChatServer) -> None:
 
 def test_failures_are_never_kept(chat: ChatServer) -> None:
     """The next run asks for them."""
-    chat.script(Fault.refusal)
+    chat.rules.append(filters("q3"))
     assert run(served(chat, temperature=0)).metrics["failed"] == 1
+    chat.rules.clear()
     assert cached(served(chat, temperature=0)) == (1, SIZE - 1)
 
 
@@ -610,6 +643,20 @@ def test_each_reply_is_rewarded() -> None:
     assert metrics["reward"] == pytest.approx(sum(values) / len(values))
     assert metrics["reward_stderr"] > 0
     assert found.samples[3]["reward_error"]["kind"] == "server"
+
+
+def test_a_backend_may_have_names_of_its_own() -> None:
+    """`roles`, `reward_model` and the like mean something of a `MultiModel` alone."""
+
+    class Own(Telling):
+        def __init__(self) -> None:
+            super().__init__()
+            self.roles, self.reward_model, self.generate_model = ["user"], "a name", "another"
+            self.about_by_role = self.roles
+
+    found = run(Own())
+    assert found.metrics["n"] == SIZE and "reward" not in found.metrics
+    assert found.info["usage"]["requests"] == SIZE
 
 
 def test_a_method_asks_the_judge() -> None:

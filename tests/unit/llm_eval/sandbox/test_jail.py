@@ -17,6 +17,7 @@ import pytest
 from llm_eval.sandbox import Jail, JailError, Limits, SandboxUnavailable, layers
 from llm_eval.sandbox.folder import remove
 from llm_eval.sandbox.notes import Notes
+from llm_eval.sandbox.records import LEAST, MOST, _group_limits, most_memory
 
 SMALL = Limits(seconds=20, memory=1 << 30, disk=8 << 20, output=1 << 20)
 ECHO = "import sys\nfor line in sys.stdin:\n    print(line.strip().upper(), flush=True)"
@@ -175,6 +176,41 @@ def living_in(home: bytes) -> list[int]:
         except OSError:  # it has ended, or is not ours
             continue
     return found
+
+
+def test_the_kernel_ends_it_before_its_parent(layer: str) -> None:
+    """Where memory runs out, a jail goes first."""
+    with Jail(ECHO, limits=SMALL) as jail:
+        jail.send(b"one")
+        jail.line()
+        pids = [p for p in living_in(os.fsencode(jail.home)) if _runs_python(p)]
+        told = [Path(f"/proc/{pid}/oom_score_adj").read_text().strip() for pid in pids]
+    assert told == ["1000"]
+
+
+def _runs_python(pid: int) -> bool:
+    return b"inside.py" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"--")[0]
+
+
+@pytest.mark.parametrize(
+    ("mine", "files", "found"),
+    [
+        ("0::/a/b", {"a/memory.max": "4096", "a/b/memory.max": "max"}, [4096]),
+        ("0::/", {"memory.max": "8192"}, [8192]),
+        ("0::/../../x", {"memory.max": "max"}, []),
+        ("4:memory:/a\n0::/", {"memory/a/memory.limit_in_bytes": "2048"}, [2048]),
+        ("nonsense", {}, []),
+    ],
+)
+def test_a_control_group_bounds_the_memory(
+    mine: str, files: dict[str, str], found: list[int], tmp_path: Path
+) -> None:
+    """Of both versions, and of the groups around the one that this process is in."""
+    for name, text in {**files, "cgroup": mine}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text + "\n")
+    assert _group_limits(tmp_path, tmp_path / "cgroup") == found
+    assert LEAST <= most_memory() <= MOST
 
 
 def test_it_outlives_the_thread_that_started_it(layer: str) -> None:

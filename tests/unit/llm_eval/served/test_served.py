@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from llm_eval.errors import BackendError
+from llm_eval.errors import BackendError, UserError
 from llm_eval.models import as_backend
 from llm_eval.models.base import BaseModel, Capabilities
 from llm_eval.models.function import FunctionModel
@@ -90,6 +90,8 @@ def test_messages_are_kept_and_shown_as_a_text() -> None:
     ("param", "more"),
     [
         ("min_p", {"min_p": 0.1}),
+        ("repetition_penalty", {"repetition_penalty": 1.1}),
+        ("top_k", {"top_k": -2}),
         ("presence_penalty", {"presence_penalty": 0.5}),
         ("tools", {"tools": [{"type": "function"}]}),
         ("echo", {"echo": True}),
@@ -118,6 +120,15 @@ def test_what_cannot_be_done_is_refused_by_name(param: str, more: Mapping[str, A
     assert (error.kind, error.param, model.calls) == ("bad_request", param, [])
     status, body = error_body(error)
     assert (status, body["error"]["param"]) == (400, param)
+
+
+def test_what_changes_nothing_is_taken() -> None:
+    """Clients that send each parameter, with the value that leaves it out."""
+    neutral = {"repetition_penalty": 1.0, "min_p": 0.0, "presence_penalty": 0, "top_k": -1}
+    assert sent({"messages": HI, **neutral}).params == {"top_k": -1}
+    (choice,) = posted(COMPLETIONS, {"prompt": "a", **neutral, "logprobs": False})["choices"]
+    assert (choice["text"], choice["logprobs"]) == ("A", None)
+    assert refusal(COMPLETIONS, {"prompt": "a", "logprobs": True}).param == "logprobs"
 
 
 @pytest.mark.parametrize("prompt", [None, 5, [], [[]], ["a", 1], [[1], "a"], [-1], [[True]]])
@@ -226,6 +237,35 @@ def test_token_ids_with_nothing_to_write() -> None:
     assert body["usage"]["completion_tokens"] == 0
 
 
+@pytest.mark.parametrize(
+    ("text", "end", "kind"),
+    [
+        ("아니요.", "refusal", "refusal"),
+        ("", "content_filter", "content_filter"),
+        ("", "length", "length"),
+    ],
+)
+def test_a_reply_without_an_answer_is_one_for_whoever_needs_it(
+    text: str, end: str, kind: str
+) -> None:
+    """As from OpenAI: a refusal's words stand apart, and a translator takes none of them."""
+
+    class Refusing(FakeBackend):
+        async def generate(self, prompts: Any) -> list[Prediction]:
+            return [
+                Prediction(sample_id=p.sample_id, text=text, finish_reason=end) for p in prompts
+            ]
+
+    body = posted(CHAT, {"messages": HI, "logprobs": True}, Refusing())
+    (choice,) = body["choices"]
+    words = (None, text) if end == "refusal" else (text, None)
+    assert (choice["message"]["content"], choice["message"]["refusal"]) == words
+    assert choice["finish_reason"] == ("stop" if end == "refusal" else end)
+    with pytest.raises(BackendError) as caught:
+        reply_text(body)
+    assert caught.value.kind == kind
+
+
 def test_a_backend_that_tells_no_tokens_is_not_made_up_for() -> None:
     """Both are refused where a backend has none to tell."""
     model = FunctionModel(lambda text: "yes")
@@ -310,37 +350,22 @@ def test_who_is_gone_is_not_asked_and_a_call_without_anyone_ends() -> None:
     asyncio.run(asyncio.wait_for(work(), 20))
 
 
-def test_an_error_of_a_call_reaches_all_of_it_and_the_next_call_is_made() -> None:
-    """A bug in a backend ends those who asked, and no others."""
-
-    class Broken(FakeBackend):
-        async def generate(self, prompts: Any) -> list[Prediction]:
-            if any(p.text == "bad" for p in prompts):
-                raise ZeroDivisionError
-            return await super().generate(prompts)
-
-    async def work() -> None:
-        served = Served(Broken())
-        found = await asyncio.gather(
-            *(served.post(COMPLETIONS, {"prompt": p}) for p in ("bad", "good")),
-            return_exceptions=True,
-        )
-        assert [type(f) for f in found] == [ZeroDivisionError] * 2
-        assert (await served.post(COMPLETIONS, {"prompt": "a"}))["choices"][0]["text"] == "A"
-
-    asyncio.run(work())
-
-
 def test_an_error_over_a_call_costs_the_request_that_it_is_about() -> None:
-    """It is divided, unless trying again may help: then it is every one's."""
+    """It is divided, a bug too. One that trying again may mend, or nothing can, is every one's."""
+    errors: dict[str, Exception] = {
+        "bad_request": BackendError("no", kind="bad_request"),
+        "server": BackendError("no", kind="server"),
+        "bug": ZeroDivisionError(),
+        "user": UserError("no model"),
+    }
 
     class Picky(FakeBackend):
         async def generate(self, prompts: Any) -> list[Prediction]:
             found = await super().generate(prompts)
-            for kind in ("bad_request", "server"):
-                if any(p.text == kind for p in prompts):
-                    raise BackendError("no", kind=kind)
-            return found
+            for prompt in prompts:
+                if prompt.text in errors:
+                    raise errors[prompt.text]
+            return found if all(p.text != "lost" for p in prompts) else found[1:]
 
     async def work(prompts: list[str]) -> tuple[list[Any], int]:
         served = Served(model := Picky())
@@ -349,11 +374,14 @@ def test_an_error_over_a_call_costs_the_request_that_it_is_about() -> None:
         found = [b if isinstance(b, BaseException) else b["choices"][0]["text"] for b in bodies]
         return found, len(model.calls)
 
-    (a, error, *others), calls = asyncio.run(work(["a", "bad_request", "c", "d"]))
-    assert ([a, *others], calls) == (["A", "C", "D"], 5)
-    assert isinstance(error, BackendError)
-    found, calls = asyncio.run(work(["a", "server", "c"]))
-    assert ([type(f) for f in found], calls) == ([BackendError] * 3, 1)
+    for text in ("bad_request", "bug", "lost"):
+        (a, error, *others), calls = asyncio.run(work(["a", text, "c", "d"]))
+        assert ([a, *others], calls) == (["A", "C", "D"], 5)
+        assert isinstance(error, ZeroDivisionError if text == "bug" else BackendError)
+    assert error.kind == "malformed" and "0 predictions for 1 prompts" in error.message
+    for text in ("server", "user"):
+        found, calls = asyncio.run(work(["a", text, "c"]))
+        assert (found, calls) == ([errors[text]] * 3, 1)
 
 
 class Shouting:

@@ -80,6 +80,16 @@ def test_what_is_not_of_the_options_tokens_is_a_failure(told: Any) -> None:
     assert found.failure is not None and found.failure.kind == "malformed" and not found.options
 
 
+def test_an_option_that_is_impossible_is_the_least_likely() -> None:
+    """As in `huggingface`; where all are, there is nothing to choose by."""
+    prompt, asked = Prompt(sample_id="s", text="?", options=("a", "b")), requests([1], [[5], [6]])
+    none = float("-inf")
+    found = weighed(prompt, asked, [output(row(t5=none, t6=-1.0), 6)])
+    assert ([o.logprob for o in found.options], found.text) == ([none, -1.0], "b")
+    lost = weighed(prompt, asked, [output(row(t5=none, t6=none), 6)])
+    assert lost.failure is not None and lost.failure.kind == "malformed"
+
+
 def test_a_refusal_fails_its_sample() -> None:
     """With the reason."""
     prompt = Prompt(sample_id="s", text="?", options=("a",))
@@ -206,6 +216,39 @@ def test_a_stop_that_is_a_special_token_is_asked_for_as_one(work: Work) -> None:
         assert isinstance(reply, Reply) and reply.job.params["stop_token_ids"] == wanted
     (plain,) = work.replies([Prompt(sample_id="a", text="?")], [None])
     assert isinstance(plain, Reply) and "stop_token_ids" not in plain.job.params
+
+
+def test_what_bounds_a_thought_is_shown_though_it_is_special(work: Work) -> None:
+    """Its own text leaves it out, and a thought would be read as an answer."""
+    tokenizer = work.texts.tokenizer
+    tokenizer.add_special_tokens({"additional_special_tokens": ["[THINK]", "[/THINK]"]})
+    (reply,) = work.replies([Prompt(sample_id="a", text="?", params={"stop": ["끝"]})], [None])
+    assert isinstance(reply, Reply)
+    ids = tokenizer("[THINK]정답: 3[/THINK]정답: 4끝", add_special_tokens=False)["input_ids"]
+    done = SimpleNamespace(
+        token_ids=[*ids, tokenizer.eos_token_id], finish_reason="stop", logprobs=None,
+        text="정답: 3정답: 4", cumulative_logprob=None,
+    )  # fmt: skip
+    output = SimpleNamespace(prompt_token_ids=[1], outputs=[done])
+    found = work.told(Prompt(sample_id="a", text="?"), reply, output)
+    assert found.text == "[THINK]정답: 3[/THINK]정답: 4"
+
+
+def test_what_no_tokenizer_or_model_reads_is_refused(work: Work) -> None:
+    """Before the engine is given it, and alone."""
+    prompts = [
+        Prompt(sample_id="a", text="half \ud83d", options=("A",)),
+        Prompt(sample_id="b", text="?", options=("A", "half \ud83d")),
+        Prompt(sample_id="c", text="?", options=("A", "B")),
+    ]
+    for found, says in zip(work.weighings(prompts), ("ud83d", "ud83d", ""), strict=True):
+        assert says in found.message if isinstance(found, Failure) else not says
+    replies = work.replies(prompts, [None] * 3)
+    assert [isinstance(r, Failure) for r in replies] == [True, False, False]
+    work.texts.tokenizer.add_tokens(["<extra>"])
+    known = replace(work, vocabulary=len(work.texts.tokenizer) - 1)
+    (lost,) = known.weighings([Prompt(sample_id="d", text="?", options=("A", "<extra>"))])
+    assert isinstance(lost, Failure) and "option 2 is none of the model's" in lost.message
 
 
 def test_a_thought_that_the_template_opens_is_a_thought(work: Work) -> None:
