@@ -33,10 +33,11 @@ from hret_agents.tools import (
     ModuleGenerator,
     StepTool,
 )
-from hret_agents.tools.base import Lent, names, opened
+from hret_agents.tools.base import Lent, opened
 from llm_eval import settings
 from llm_eval.dataset.ports import DEFAULT_ROOT
 from llm_eval.errors import Unknown, UserError
+from llm_eval.evaluator import names_of
 from llm_eval.secret import Secret, secret
 
 STAGES: dict[str, type[StepTool]] = {
@@ -138,8 +139,8 @@ class DatasetTranslationAgent:
         fields = self._fields(options)
         job = PortJob(
             dataset=dataset_name,
-            subsets=names(subset),
-            splits=names(split),
+            subsets=names_of(subset),
+            splits=names_of(split),
             push=push_to_hub,
             **fields,
         )
@@ -171,8 +172,8 @@ class DatasetTranslationAgent:
                 translator's name if left out.
             max_steps: messages of the model.
             max_cost: USD for the agent's, the translating and the module's model together; it ends
-                before a step that might exceed it. An evaluation is counted after it. Default: the
-                agent's option `max_cost`.
+                before a step that might exceed it, an evaluation before such a request. Default:
+                the agent's option `max_cost`.
             allow_push: may the model push, if it is told to? To the option `repo_id` alone where
                 the agent has one.
             listener: is told each call of a tool, and what the tools tell.
@@ -182,7 +183,9 @@ class DatasetTranslationAgent:
                 out on its way, a licence, the disk. `last` then says what was done.
         """
         if max_steps < 1:
-            raise UserError(f"max_steps {max_steps} is less than 1")
+            raise UserError(
+                f"max_steps {max_steps} is less than 1", hint="leave it out for the default"
+            )
         if not self._running.acquire(blocking=False):
             raise UserError("this agent is at work", hint="make another one for another run")
         try:

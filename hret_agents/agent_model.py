@@ -10,6 +10,7 @@ from smolagents.models import ChatMessage, Model, OpenAIModel
 
 from hret_agents.ask import model_name
 from hret_agents.backends import backend_of
+from hret_agents.money import CostLimit
 from hret_agents.translators import DEFAULT_MODEL
 from llm_eval.errors import AuthError, HretError, UserError
 from llm_eval.models.openai import endpoint_of
@@ -47,16 +48,12 @@ class Purse:
         self.unknown |= usd is None
 
     def knows(self, model: str) -> None:
-        """A `UserError` if there is a limit and the price of `model` is unknown."""
+        """A `CostLimit` if there is a limit and the price of `model` is unknown."""
         if self.most is not None and price_of(model) is None:
-            raise UserError(
+            raise CostLimit(
                 f"the price of {model!r} is unknown, so --max-cost cannot be kept",
                 hint=f"write it into {own_prices()}, or leave max_cost out",
             )
-
-
-class OutOfMoney(UserError):
-    """The next call of the agent's model might exceed what may be spent."""
 
 
 def agent_model(
@@ -74,7 +71,10 @@ def agent_model(
     if isinstance(model, Model):
         return model
     if model is not None and not isinstance(model, str):
-        raise UserError(f"{model!r} is no smolagents model, and no name of one")
+        raise UserError(
+            f"{model!r} is no smolagents model, and no name of one",
+            hint="pass a name, or OpenAIModel(...), LiteLLMModel(...)",
+        )
     if model is not None and backend_of(model):
         raise UserError(
             f"{model!r} cannot drive an agent by its name",
@@ -151,7 +151,7 @@ class Metered(Model):  # type: ignore[misc]  # smolagents ships no types
     def _room_for(self, worst: Usage) -> None:
         left = self._purse.left
         if left is not None and (cost(str(self.model_id), worst) or 0.0) > left:
-            raise OutOfMoney(
+            raise CostLimit(
                 f"{self._purse.spent:.4f} USD are spent, and the agent's next step might exceed "
                 f"max_cost {self._purse.most:g}",
                 hint="what was done is kept: raise max_cost, and run this again",

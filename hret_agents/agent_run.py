@@ -15,8 +15,9 @@ from smolagents.tools import validate_tool_arguments
 from smolagents.utils import AgentGenerationError
 
 from hret_agents import agent_words as words
-from hret_agents.agent_model import Metered, OutOfMoney, Purse
+from hret_agents.agent_model import Metered, Purse
 from hret_agents.job import Listener, PortResult, Stage
+from hret_agents.money import CostLimit
 from hret_agents.port import result_of
 from hret_agents.spent import Spent, spent
 from hret_agents.steps.state import Port
@@ -134,7 +135,7 @@ class Run:
         try:
             return self._called(self._checked(name, arguments), arguments), True
         except UserError as e:
-            if not words.can_mend(e):
+            if e.caller_only:
                 self.error = e
             return self.scrub(words.told(e)), False
         except Exception as e:  # a user's tool may raise anything; of one of ours it is a bug
@@ -275,11 +276,11 @@ def driven(run: Run, model: Metered, instruction: str, max_steps: int, *, verbos
 
 def _ended(run: Run, model: Metered) -> Stopped:
     """Why a run that neither is done nor has used its steps has ended; its error is kept."""
-    if run.error is None and isinstance(model.failed, OutOfMoney):
+    if run.error is None and isinstance(model.failed, CostLimit):
         return "cost"
     run.error = run.error or model.failed
     assert run.error is not None
-    return "cost" if words.of_money(run.error) else "error"
+    return "cost" if isinstance(run.error, CostLimit) else "error"
 
 
 def result_of_run(

@@ -6,39 +6,18 @@ Names of columns, subsets and splits are a stranger's data: they are quoted and 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
 
 from hret_agents.estimate import estimate
 from hret_agents.job import PortResult
 from hret_agents.steps.prepare import sampled
 from hret_agents.steps.state import Port
-from hret_agents.steps.write import ModuleError
 from hret_agents.translators import DEFAULT_MODEL, by_memory
 from llm_eval import settings
-from llm_eval.errors import AuthError, MissingExtra, UserError
+from llm_eval.errors import UserError
 from llm_eval.models.limiter import START
 
 NAME, LISTED, TEXT = 40, 40, 600  # characters of a name, names in a list, characters of an error
-_CALLERS = re.compile(
-    r"--max-cost|--accept-license|--output-dir|--plan\b|OPENAI_API_KEY|HRET_HOME|HF_ENDPOINT"
-    r"|hret datasets (trust|rm)|again later|make room|free its disk|no space left|top up"
-    r"|run (this|the same command) again",
-    re.IGNORECASE,
-)
-
-
-def can_mend(error: UserError) -> bool:
-    """Can a model mend it by other arguments or another tool? Else it is for the caller: keys,
-    money, licence, disk, servers, what only the caller's options set."""
-    if isinstance(error, AuthError | MissingExtra | ModuleError):
-        return False
-    return not _CALLERS.search(str(error))
-
-
-def of_money(error: BaseException) -> bool:
-    """Did a run end for want of money?"""
-    return isinstance(error, UserError) and re.search("max.cost", str(error)) is not None
 
 
 def told(error: UserError) -> str:

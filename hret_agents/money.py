@@ -11,17 +11,23 @@ from llm_eval.models.prices import MICRO, SHAPE, own_prices, pico, price_of
 from llm_eval.records import Usage
 
 
+class CostLimit(UserError):
+    """A limit of money would be exceeded, or cannot be kept."""
+
+    caller_only = True
+
+
 class Budget:
     """Most USD that may be spent on a model. What is under way is counted at its worst.
 
     Raises:
-        UserError: the model's price is unknown, so that no promise could be kept.
+        CostLimit: the model's price is unknown, so that no promise could be kept.
     """
 
     def __init__(self, model: str, most_usd: float, *, batch: bool = False) -> None:
         price = price_of(model)
         if price is None:
-            raise UserError(
+            raise CostLimit(
                 f"the price of {model!r} is unknown, so --max-cost cannot be kept",
                 hint=f"write it into {own_prices()}: {SHAPE}",
             )
@@ -54,14 +60,14 @@ class Budget:
         """Reserve, and wait for what is under way where that may make room.
 
         Raises:
-            UserError: there is no room.
+            CostLimit: there is no room.
         """
         while not self.reserve(worst):
             if not self._held:
-                raise UserError(
+                raise CostLimit(
                     f"{self.spent:.4f} USD are spent, and the next request might exceed "
                     f"--max-cost {self.most_usd:g}",
-                    hint="all that was translated is kept: raise --max-cost, and run this again",
+                    hint="what was done is kept: raise --max-cost, and run this again",
                 )
             self._settled.clear()
             await self._settled.wait()

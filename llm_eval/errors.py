@@ -46,18 +46,31 @@ class HretError(Exception):
 class UserError(HretError, ValueError):
     """A mistake the caller can mend.
 
-    `finished`: what there is of a call that it ended, in the call's order, None for the others.
+    Attributes:
+        finished: what there is of a call that it ended, in the call's order, None for the others.
+        caller_only: no other arguments mend it, so that a model that calls tools need not try: a
+            key, money, a licence, the disk, a server, what only the caller's options set.
     """
 
     finished: Sequence[Any] = ()
+    caller_only = False
+
+    def __init__(self, message: str, *, hint: str = "", caller_only: bool | None = None) -> None:
+        super().__init__(message, hint=hint)
+        if caller_only is not None:
+            self.caller_only = caller_only
 
 
 class AuthError(UserError, PermissionError):
     """A key or token was refused, or lacks a right."""
 
+    caller_only = True
+
 
 class MissingExtra(UserError, ImportError):
     """An optional dependency is asked for and absent."""
+
+    caller_only = True
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(

@@ -2,7 +2,7 @@
 
 Commands import what they need when they run, so that help comes at once. Exit status: 0 all rows
 passed, 1 some failed (named), 2 a user's error; 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by
-SIGHUP.
+SIGHUP; 70 a bug of ours.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import typer
 from hret import __version__
 from hret.cli import datasets, doctor, evaluate, memory, port, push, review, serve
 
+_DISK = "check the path, its rights and the room on its disk; --verbose shows more"
 _KEPT = "What was translated is kept: run the same command again to go on."
 app = typer.Typer(
     name="hret",
@@ -93,6 +94,10 @@ def _ended(error: Exception, verbose: bool) -> int:
         return int(getattr(error, "exit_code", 2))
     if verbose:
         traceback.print_exception(error)
+    if isinstance(error, OSError) and error.strerror:  # the disk's or the system's, and not ours
+        where = f"{error.filename}: " if error.filename else ""
+        typer.echo(f"Error: {where}{error.strerror}\n  → {_DISK}", err=True)
+        return 2
     typer.echo(f"Internal error: {type(error).__name__}: {error}", err=True)
     if not verbose:
         typer.echo("  → please report it, with what --verbose prints", err=True)

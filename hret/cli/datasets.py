@@ -42,9 +42,17 @@ def list_ports(
 
 
 @app.command("show", help="Show what a port is.")
-def show(slug: Slug, revision: Revision = None) -> int:
+def show(
+    slug: Slug,
+    revision: Revision = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON alone.")] = False,
+) -> int:
     """The port's manifest, where it lies, and where its module runs."""
     port = _found(slug, revision)
+    if as_json:
+        shown = {"path": str(port.folder), **asdict(port.manifest), "runs": _where(port)}
+        typer.echo(json.dumps(shown, ensure_ascii=False, indent=2))
+        return 0
     typer.echo(port.manifest.to_json())
     typer.echo(str(port.folder))
     typer.echo(_where(port))

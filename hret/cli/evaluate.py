@@ -46,7 +46,11 @@ def command(
     ] = None,
     api_key: Annotated[str | None, typer.Option(help="Its key; better: OPENAI_API_KEY.")] = None,
     model_params: Annotated[
-        str | None, typer.Option(help="More for the backend, as a JSON object.")
+        str | None,
+        typer.Option(
+            help="More for the backend, as a JSON object: concurrency, rpm, tpm, max_retries, "
+            "max_tokens, temperature, ..."
+        ),
     ] = None,
     evaluator_params: Annotated[
         str | None,
@@ -91,7 +95,7 @@ def command(
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # long prompts are named as failures
     from hret.cli.evaluate_progress import EvaluationProgress
-    from llm_eval.evaluator import Evaluator, json_of, share_of, writable
+    from llm_eval.evaluator import Evaluator, json_of, names_of, share_of, writable
     from llm_eval.results import json_text
 
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING)
@@ -99,7 +103,7 @@ def command(
         writable(output)
     named = {"model_name": model_name, "api_base": api_base, "api_key": api_key}
     params: dict[str, Any] = {k: v for k, v in named.items() if v is not None}
-    subsets = [s.strip() for s in (subset or "").split(",") if s.strip()]
+    subsets = list(names_of(subset))
     with EvaluationProgress(quiet=as_json) as progress:
         try:
             result = Evaluator().run(
@@ -150,11 +154,12 @@ def command(
 def _listed(text: str | None) -> list[str] | None:
     """The ids in `a,b`, or in the lines of a file that is named by @FILE."""
     from llm_eval.errors import UserError
+    from llm_eval.evaluator import names_of
 
     if text is None:
         return None
     if not text.startswith("@"):
-        return [part.strip() for part in text.split(",") if part.strip()]
+        return list(names_of(text))
     try:
         lines = Path(text[1:]).read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as e:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -133,18 +133,19 @@ def command(
     from hret_agents.port import dry_run as estimate
     from hret_agents.port import port_dataset
     from llm_eval import settings
+    from llm_eval.evaluator import json_of, names_of
     from llm_eval.secret import secret
 
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING)
     job = PortJob(
         dataset=dataset,
-        subsets=_listed(subset),
+        subsets=names_of(subset),
         all_subsets=all_subsets,
-        splits=_listed(split),
+        splits=names_of(split),
         revision=revision,
         target_lang=target_lang,
         model=model,
-        model_params=_json(model_params),
+        model_params=json_of(model_params, "--model-params"),
         api_base=api_base,
         api_key=secret(api_key),
         hf_token=settings.load().hf_token,
@@ -173,8 +174,9 @@ def command(
         accept_license=accept_license,
         create_pr=create_pr,
         push_revision=push_revision,
-        evaluate=_listed(evaluate),
+        evaluate=names_of(evaluate),
     )
+    _for_a_push(job)
     if dry_run:
         _show_estimate(estimate(job), as_json, job)
         return 0
@@ -189,14 +191,14 @@ def command(
     return 1 if result.rows["failed"] else 0
 
 
-def _listed(text: str | None) -> tuple[str, ...]:
-    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+def _for_a_push(job: PortJob) -> None:
+    """A `UserError` where options of a push are given without one: they would do nothing."""
+    from llm_eval.errors import UserError
 
-
-def _json(text: str | None) -> dict[str, Any]:
-    from llm_eval.evaluator import json_of
-
-    return json_of(text, "--model-params") if text else {}
+    options = ("public", "repo_id", "create_pr", "push_revision")
+    if not job.push and (idle := [o for o in options if getattr(job, o)]):
+        flag = "--" + idle[0].replace("_", "-")
+        raise UserError(f"{flag} is for a push, and there is no --push", hint="add --push")
 
 
 def _text(path: Path | None) -> str | None:

@@ -33,7 +33,7 @@ from llm_eval import settings
 from llm_eval.dataset import ports
 from llm_eval.dataset.expect import expectations
 from llm_eval.dataset.render import render
-from llm_eval.dataset.spec import MANIFEST, MODULE, Manifest, sha256_of
+from llm_eval.dataset.spec import MANIFEST, MODULE, Manifest, sha256_of, with_rows
 from llm_eval.dataset.verify import verify
 from llm_eval.errors import UserError
 
@@ -199,8 +199,20 @@ def _built(
             audit(part.data, files, set(changes.failed[key]), port.plan, f"{subset}/{split}")
     counts = _notes(port, changes)
     shutil.copy2(port.folder / "plan.yaml", port.work / "plan.yaml")
-    (port.work / MODULE).write_bytes(_module(port.folder, manifest))
-    manifest = replace(manifest, splits=splits, checks=dict(sorted(counts.items())))
+    code, spec = _module(port.folder, manifest), manifest.module
+    if (subsets := with_rows(splits)) != spec.subsets:
+        if manifest.module_way != "template":
+            raise UserError("its module knows no split of which every row had failed", hint=_AGAIN)
+        spec = replace(spec, subsets=subsets)
+        code = render(spec).encode()
+    (port.work / MODULE).write_bytes(code)
+    manifest = replace(
+        manifest,
+        splits=splits,
+        checks=dict(sorted(counts.items())),
+        module=spec,
+        module_sha256=hashlib.sha256(code).hexdigest(),
+    )
     for (subset, split), numbers in changes.rows.items():
         if numbers:
             _verified(port, manifest, subset, split)

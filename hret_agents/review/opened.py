@@ -22,6 +22,7 @@ from hret_agents.steps.state import Port, Splits
 from llm_eval import settings
 from llm_eval.dataset import ports
 from llm_eval.errors import Unknown, UserError
+from llm_eval.files import write_text
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -56,7 +57,7 @@ def remember(port: Port) -> None:
     revisions = dict.fromkeys(before.revisions if before.dataset == dataset else ())
     revisions |= {port.source.revision: None} if port.source.revision else {}
     note = asdict(Noted(dataset, parts, list(revisions)))
-    ports.write_atomically(_path(port.folder), json.dumps(note, ensure_ascii=False))
+    write_text(_path(port.folder), json.dumps(note, ensure_ascii=False))
 
 
 def place_of(port: Port) -> str:

@@ -11,7 +11,6 @@ import base64
 import gzip
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -28,6 +27,7 @@ from hret_agents.review.rows import Row, parts_of, rows_of
 from hret_agents.review.words import SAYS_KO
 from hret_agents.steps.state import Port
 from llm_eval.dataset.spec import MANIFEST, Manifest, read_manifest
+from llm_eval.files import replaced
 
 REPORT = "report.html"
 MOST_ROWS = 10_000
@@ -47,22 +47,19 @@ def write_report(port: Port, cost: str | None = None) -> None:
     splits = manifest.splits if manifest else port.splits
     parts = parts_of(port.work, splits, sources(port))
     found = _Found.read(port.work)
-    path = port.work / REPORT
-    new = path.with_name(f".{REPORT}.{os.getpid()}")
-    try:
-        with new.open("w", encoding="utf-8", newline="\n") as file:
-            head, script, tail = _page()
-            file.write(head)
-            file.write(_block("facts", json.dumps(_facts(port, manifest, parts, found, cost))))
-            blocks = _blocks(_rows(port, parts, found))
-            file.write(_block("rows", next(blocks, "[]")))
-            file.write(script)
-            for text in blocks:
-                file.write(_block("rows", text))
-            file.write(tail)
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
+    with (
+        replaced(port.work / REPORT) as new,
+        new.open("w", encoding="utf-8", newline="\n") as file,
+    ):
+        head, script, tail = _page()
+        file.write(head)
+        file.write(_block("facts", json.dumps(_facts(port, manifest, parts, found, cost))))
+        blocks = _blocks(_rows(port, parts, found))
+        file.write(_block("rows", next(blocks, "[]")))
+        file.write(script)
+        for text in blocks:
+            file.write(_block("rows", text))
+        file.write(tail)
 
 
 # --- what is shown ----------------------------------------------------------------------------

@@ -10,19 +10,20 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from llm_eval.errors import MissingExtra, UserError
+from llm_eval.files import replaced
 
 SUFFIXES = (".xlsx", ".csv", ".jsonl")
 Cells = Sequence[str]
 _MOST_ROWS, _LONGEST_CELL = 1_048_576, 32_767  # of a sheet, in every spreadsheet program
 _LONGEST_FIELD = 1 << 26
 _WIDTHS = {"source": 60, "translation": 60, "corrected": 60, "leaf": 20, "checks": 24, "id": 22}
+_JSON = "write each line as it was exported, in whole: hret review export"
 _UNSAFE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029\ud800-\udfff\ufffe\uffff]"
     r"|x(?=005F_)|_(?=x[0-9A-Fa-f]{4}_)|⟦(?=U\+[0-9A-F]{4,6}⟧)"
@@ -39,6 +40,7 @@ _READ = re.compile(  # by a spreadsheet as more than text; a short whole number 
     re.IGNORECASE,
 )
 _CODED = re.compile(r"_x([0-9A-Fa-f]{4})_")  # how Excel writes what XML cannot hold
+_MERGED = re.compile(rb"<(?:\w+:)?mergeCell\s[^>]*?ref=[\"']([^\"']+)")  # in a sheet's XML
 _PLAIN = ("General", "@", "0")  # formats of a cell that shows a number as it is
 
 
@@ -89,15 +91,13 @@ def write_table(path: Path, columns: Cells, lines: Iterable[Cells]) -> int:
         UserError: the file cannot be written, or a sheet cannot hold a line.
     """
     write = {".xlsx": _write_xlsx, ".csv": _write_csv, ".jsonl": _write_jsonl}[suffix_of(path)]
-    part = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
-        count = write(part, columns, lines)
-        part.replace(path)
+        with replaced(path) as new:
+            return write(new, columns, lines)
     except OSError as e:
-        raise UserError(f"{path} cannot be written: {e.strerror or e}") from None
-    finally:
-        part.unlink(missing_ok=True)
-    return count
+        raise UserError(
+            f"{path} cannot be written: {e.strerror or e}", hint="name another file"
+        ) from None
 
 
 def _write_xlsx(path: Path, columns: Cells, lines: Iterable[Cells]) -> int:
@@ -211,13 +211,31 @@ def _rows_of(path: Path) -> Iterator[Sequence[Any]]:
     try:
         book = load_workbook(path, read_only=True)
         try:
-            yield from (book["review"] if "review" in book.sheetnames else book.active).iter_rows()
+            sheet = book["review"] if "review" in book.sheetnames else book.active
+            _unmerged(path, sheet)
+            sheet.reset_dimensions()  # what a file says of its size may be of an earlier state
+            yield from sheet.iter_rows()
         finally:
             book.close()
+    except UserError:
+        raise
     except OSError as e:
         raise _unreadable(path, e.strerror or str(e)) from None
     except (BadZipFile, InvalidFileException, SyntaxError, LookupError, ValueError, AttributeError):
         raise UserError(f"{path} is no .xlsx file", hint="save it as an Excel workbook") from None
+
+
+def _unmerged(path: Path, sheet: Any) -> None:
+    """A `UserError` where cells are merged: all but the first of them would be read as empty."""
+    tail = b""
+    with sheet.parent._archive.open(sheet._worksheet_path) as file:
+        while piece := file.read(1 << 20):
+            if found := _MERGED.search(tail + piece):
+                raise UserError(
+                    f"{path.name}: the cells {found[1].decode('ascii', 'replace')} are merged",
+                    hint="unmerge them, and write into each what it should say",
+                )
+            tail = piece[-200:]
 
 
 def _text(cell: Any, where: str) -> str:
@@ -253,7 +271,8 @@ def _read_csv(path: Path, columns: Cells) -> Iterator[tuple[int, dict[str, str]]
                     names = _named(path, line, columns)
                 elif any(line):
                     if len(line) > len(names):
-                        raise UserError(f"{path.name}, line {number}: more cells than columns")
+                        said = f"{path.name}, line {number}: more cells than columns"
+                        raise UserError(said, hint='a text with commas stands between two "')
                     cells = (unescaped(armed(t.replace("\r\n", "\n"))) for t in line)
                     yield number, dict(zip(names, cells, strict=False))
     except OSError as e:
@@ -276,9 +295,9 @@ def _read_jsonl(path: Path, columns: Cells) -> Iterator[tuple[int, dict[str, str
                 try:
                     line = json.loads(raw.decode("utf-8-sig"))
                 except (ValueError, RecursionError):
-                    raise UserError(f"{where}: this is no JSON in UTF-8") from None
+                    raise UserError(f"{where}: this is no JSON in UTF-8", hint=_JSON) from None
                 if not isinstance(line, dict):
-                    raise UserError(f"{where}: this is no JSON object")
+                    raise UserError(f"{where}: this is no JSON object", hint=_JSON)
                 _named(path, list(line), columns, where)
                 if any(not isinstance(line[name], str) for name in columns):
                     raise UserError(f"{where}: a value is no text", hint='write "" for nothing')

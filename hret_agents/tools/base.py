@@ -86,6 +86,9 @@ class StepTool(Tool):  # type: ignore[misc]  # smolagents ships no types
             UserError: no such port is under way, it is not so far yet, or the step cannot be done.
         """
         lent = self.lent
+        if "output_dir" in lent.fields:  # a file elsewhere could name an address to send keys to
+            slug = Path(_first_line(name)).name.removesuffix(saved.SUFFIX)
+            name = str(saved.path_of(slug, lent.root))
         callers = {k: v for k, v in lent.fields.items() if k not in WORDS | _OPENED}
         port = opened(name, lent.root, lent.keys(), **{**callers, **changes})
         if self.stage in ("module", "push") and not port.splits:
@@ -115,7 +118,7 @@ def opened(name: str, root: Path, keys: Mapping[str, Any], **changes: Any) -> Po
 
     Of a text of several lines the first counts: the others are what an agent was told beside it.
     """
-    port = saved.load(name.strip().partition("\n")[0].strip(), root, keys, **changes)
+    port = saved.load(_first_line(name), root, keys, **changes)
     manifest = port.manifest
     if manifest is None or not port.splits or manifest.plan_sha256 != port.plan.sha256:
         return replace(port, manifest=None)
@@ -127,9 +130,5 @@ def opened(name: str, root: Path, keys: Mapping[str, Any], **changes: Any) -> Po
     return port if same else replace(port, manifest=None)
 
 
-def names(text: str | None) -> tuple[str, ...]:
-    """
-    >>> names("test, dev,"), names(None)
-    (('test', 'dev'), ())
-    """
-    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+def _first_line(name: str) -> str:
+    return name.strip().partition("\n")[0].strip()

@@ -19,8 +19,9 @@ from hret_agents.steps.prepare import (
     writable,
 )
 from hret_agents.steps.state import Port
-from hret_agents.tools.base import StepTool, names
+from hret_agents.tools.base import StepTool
 from llm_eval.dataset.ports import DEFAULT_ROOT
+from llm_eval.evaluator import names_of
 
 
 def _maybe(kind: str, description: str) -> dict[str, Any]:
@@ -84,8 +85,8 @@ class DatasetDownloader(StepTool):
                 same port is at work on it.
         """
         said = {
-            "subsets": names(subset),
-            "splits": names(split),
+            "subsets": names_of(subset),
+            "splits": names_of(split),
             "revision": revision,
             "target_lang": target_lang,
             "all_subsets": all_subsets,

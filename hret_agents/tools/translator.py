@@ -33,9 +33,13 @@ class DatasetTranslator(StepTool):
     def __init__(self, batch_size: int | None = None, max_retries: int | None = None) -> None:
         super().__init__()
         if batch_size is not None and batch_size < 1:
-            raise UserError(f"batch_size {batch_size} is less than 1")
+            raise UserError(
+                f"batch_size {batch_size} is less than 1", hint="leave it out for the default"
+            )
         if max_retries is not None and max_retries < 0:
-            raise UserError(f"max_retries {max_retries} is less than 0")
+            raise UserError(
+                f"max_retries {max_retries} is less than 0", hint="leave it out for the default"
+            )
         self.batch_size, self.max_retries = batch_size, max_retries
 
     def forward(self, port: str, model: str | None = None) -> str:

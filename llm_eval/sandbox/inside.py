@@ -41,6 +41,7 @@ def main() -> None:
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(number, (value, value))
     if sys.platform == "linux":
+        _end_first()
         _lock(told)
     watch = _beside("watch.py")
     start = types.ModuleType("__main__")
@@ -75,6 +76,15 @@ def _exactly(count: int) -> bytes:
             raise SystemExit("the jail was told nothing")
         read += piece
     return read
+
+
+def _end_first() -> None:
+    """Where memory runs out, the kernel ends this process, and not the one that started it."""
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("1000")
+    except OSError:  # best effort: there may be no /proc
+        return
 
 
 def _lock(told: dict[str, Any]) -> None:

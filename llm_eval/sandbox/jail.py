@@ -19,7 +19,13 @@ from typing import Any, Self
 
 from llm_eval.sandbox import allowed, bwrap, filter, folder, probe
 from llm_eval.sandbox.notes import Notes, plain
-from llm_eval.sandbox.records import JailError, Layers, Limits, SandboxUnavailable
+from llm_eval.sandbox.records import (
+    JailError,
+    Layers,
+    Limits,
+    SandboxUnavailable,
+    most_memory,
+)
 from llm_eval.sandbox.watchdog import Watchdog, handles, wait_for
 
 _KEPT = 64 << 10
@@ -196,7 +202,7 @@ class Jail:
             "read": [*trusted, *allowed.system(), *dict.fromkeys(given)],
             "trusted": trusted,
             "limits": {
-                "RLIMIT_AS": self._limits.memory,
+                "RLIMIT_AS": min(self._limits.memory, most_memory()),
                 "RLIMIT_CPU": seconds,
                 "RLIMIT_FSIZE": self._limits.disk,
                 "RLIMIT_NOFILE": _FILES,
