@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +16,14 @@ from typing import Any
 
 from hret_agents.backends import backend_of, checked, deciding, reply_limit, served
 from hret_agents.job import PortJob
-from hret_agents.money import Budget
+from hret_agents.money import Budget, CostLimit
 from hret_agents.request_params import RequestParams
 from hret_agents.translate.chat import PATH
 from hret_agents.translators import Choice, may_serve
 from llm_eval import settings
 from llm_eval.aio import run_sync
-from llm_eval.dataset.ports import write_atomically
 from llm_eval.errors import RETRYABLE, BackendError, Unknown, UserError
+from llm_eval.files import write_text
 from llm_eval.models import MODELS
 from llm_eval.models.openai import endpoint_of, reply_text
 from llm_eval.models.prices import cost
@@ -31,6 +32,7 @@ from llm_eval.models.transport import Endpoint, Transport
 from llm_eval.records import Usage
 from llm_eval.secret import Secret
 
+log = logging.getLogger(__name__)
 Message = Mapping[str, str]
 PARAMETERS: Mapping[str, Any] = {"temperature": 0}
 LONGEST = 8_000  # tokens of a reply under a budget, or of a backend in this process
@@ -108,7 +110,10 @@ class Asker:
         record = _kept(path)
         if record is None or (_cut_by_us(record) and not self._budget):
             record = run_sync(self._asked(messages))
-            write_atomically(path, json.dumps(record))
+            try:
+                write_text(path, json.dumps(record))
+            except OSError as e:  # it is paid for: better used once than lost
+                log.warning("%s cannot be written, so this reply is not kept: %s", path, e)
         return _said(record)
 
     def _sender(self) -> Transport | Served:
@@ -133,7 +138,9 @@ class Asker:
             failure = None
         except BackendError as e:
             if e.kind in RETRYABLE:
-                raise UserError(f"{self.model}: {e.message}", hint=_AGAIN) from None
+                raise UserError(
+                    f"{self.model}: {e.message}", hint=_AGAIN, caller_only=True
+                ) from None
             if not transport.usage.requests:  # it was refused before it cost anything
                 raise
             text, failure = "", [e.kind, e.message]
@@ -171,7 +178,7 @@ class Asker:
         worst = Usage(1, size, limit)
         if not budget.reserve(worst):
             spent = self._spent + budget.spent
-            raise UserError(
+            raise CostLimit(
                 f"{spent:.4f} USD are spent, and asking {self.model} might exceed "
                 f"--max-cost {self._max_cost:g}",
                 hint="raise --max-cost, or do without this model: nothing is paid twice",

@@ -12,7 +12,7 @@ from hret_agents.plan.records import Plan, TaskPlan
 from hret_agents.spent import Spent
 from hret_agents.translate.chat import LANGUAGES
 from llm_eval import prompts
-from llm_eval.dataset.spec import Manifest
+from llm_eval.dataset.spec import Manifest, with_rows
 
 HUB = "https://huggingface.co/datasets"
 OPEN_LICENCES = frozenset(
@@ -64,7 +64,7 @@ def card(manifest: Manifest, plan: Plan, spent: Mapping[str, Spent] | None = Non
         source_lang=LANGUAGES.get(manifest.source_lang, f"`{manifest.source_lang}`"),
         checks=[(name, *_meaning(name), count) for name, count in manifest.checks.items()],
         spent=[(name, *_figures(spent[name])) for name in sorted(spent or {}) if spent],
-        first=json.dumps(next(iter(manifest.splits)), ensure_ascii=False),
+        first=json.dumps(next(iter(with_rows(manifest.splits))), ensure_ascii=False),
         address=f"{HUB}/{manifest.repo}" if manifest.repo else "",
         key=re.sub(r"[^0-9A-Za-z]+", "-", (manifest.repo or manifest.slug).lower()).strip("-"),
         cell=cell,
@@ -123,7 +123,7 @@ def tasks(task: TaskPlan) -> tuple[list[str], list[str]]:
             ids = ["natural-language-inference"]
         return ["text-classification"], ids
     categories, ids = _TASKS[task.kind]
-    if task.span:
+    if task.span and task.answer == task.span.text:
         return categories, ["extractive-qa"]
     if task.speaker and task.kind == "ungraded":
         return categories, ["conversational"]
@@ -158,7 +158,7 @@ def _configs(manifest: Manifest) -> list[dict[str, Any]]:
                 for split in splits
             ],
         }
-        for subset, splits in manifest.splits.items()
+        for subset, splits in with_rows(manifest.splits).items()
     ]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,8 +19,10 @@ from hret_agents.backends import weights
 from hret_agents.job import PortJob, PortResult
 from hret_agents.source import SAMPLE, is_local
 from llm_eval import prompts, settings
+from llm_eval.files import write_text
 from llm_eval.records import Usage
 
+log = logging.getLogger(__name__)
 _FREE = (
     "api_key hf_token concurrency rpm tpm batch_size max_retries max_cost batch suggestions "
     "push public repo_id accept_license create_pr push_revision evaluate"
@@ -62,19 +65,19 @@ def note(job: PortJob, result: PortResult, begun: Inputs, revision: str | None) 
     """
     path = _path(job)
     inputs = _inputs(job)
-    if result.module_path is None or result.rows["failed"] or inputs != begun:
-        path.unlink(missing_ok=True)
-        return
-    record: dict[str, Any] = {
-        "inputs": inputs,
-        "revision": None if is_local(job.dataset) else revision,
-        "files": _hashes(Path(result.path)),
-        "result": result.to_dict() | {"seconds": 0.0, "evaluations": {}, "url": None},
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(f".{os.getpid()}")
-    new.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
-    new.replace(path)
+    try:
+        if result.module_path is None or result.rows["failed"] or inputs != begun:
+            path.unlink(missing_ok=True)
+            return
+        record: dict[str, Any] = {
+            "inputs": inputs,
+            "revision": None if is_local(job.dataset) else revision,
+            "files": _hashes(Path(result.path)),
+            "result": result.to_dict() | {"seconds": 0.0, "evaluations": {}, "url": None},
+        }
+        write_text(path, json.dumps(record, ensure_ascii=False))
+    except OSError as e:  # the port is done: the next run makes it again, from the memory
+        log.warning("%s cannot be written: %s", path, e)
 
 
 def _path(job: PortJob) -> Path:

@@ -232,6 +232,7 @@ def licence_allows(job: PortJob, claim: Claim) -> None:
     raise UserError(
         f"{told}: a translation of it may not be yours to publish",
         hint="if you may publish it, say so by --accept-license; or port without --push",
+        caller_only=True,
     )
 
 
@@ -372,8 +373,11 @@ def push_errors(what: str) -> Iterator[None]:
             raise UserError(
                 f"{what} was changed by somebody else during the push, so nothing was written",
                 hint=again,
+                caller_only=True,
             ) from None
-        raise UserError(f"the Hub answered {status} for {what}", hint=again) from None
+        raise UserError(
+            f"the Hub answered {status} for {what}", hint=again, caller_only=True
+        ) from None
     except (TypeError, AttributeError, LookupError, AssertionError, NameError):
         raise
     except Exception as e:  # its HTTP library differs between releases, and so do its errors
@@ -384,5 +388,8 @@ def push_errors(what: str) -> Iterator[None]:
             raise UserError(
                 "the Hub could not be reached",
                 hint="check the connection and HF_ENDPOINT, and run the same command again",
+                caller_only=True,
             ) from None
-        raise UserError(f"the push to {what} broke off ({type(root).__name__})", hint=again) from e
+        raise UserError(
+            f"the push to {what} broke off ({type(root).__name__})", hint=again, caller_only=True
+        ) from e

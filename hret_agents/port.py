@@ -133,7 +133,10 @@ def dry_run(job: PortJob, listener: Listener = silent) -> DryRun:
     identifiable(plan)
     model = job.model or ("memory" if job.dataset == "sample" else DEFAULT_MODEL)
     if model.startswith("memory:") and not Path(model[7:]).expanduser().is_file():
-        raise UserError(f"there is no memory file {model[7:]}")
+        raise UserError(
+            f"there is no memory file {model[7:]}",
+            hint="memory:PATH, or memory alone for the texts that are kept",
+        )
     rows = (
         row for _, _, data in source.parts for table in tables(data) for row in table.to_pylist()
     )

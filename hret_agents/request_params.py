@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from llm_eval.errors import BackendError, UserError
+from hret_agents.money import CostLimit
+from llm_eval.errors import BackendError
 from llm_eval.models.openai_wire import LIMITS, is_about
 
 _AT_MOST = re.compile(r"at most (\d+)")
@@ -37,7 +38,7 @@ class RequestParams:
         The limit is the last of them: what else may be meant is left out first.
 
         Raises:
-            UserError: the server takes no limit, so that no budget can be kept.
+            CostLimit: the server takes no limit, so that no budget can be kept.
         """
         refused = [name for name in sent if is_about(error, name)]
         for name in refused:
@@ -53,7 +54,7 @@ class RequestParams:
         elif len(self._limits) > 1 or name != self._limits[0]:
             self._limits = [n for n in self._limits if n != name]
         else:
-            raise UserError(
+            raise CostLimit(
                 "the server takes no limit on a reply's length, so --max-cost cannot be kept: "
                 f"{error.message}",
                 hint="leave --max-cost out",

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hret_agents.job import PortJob
+from hret_agents.source_files import FORMATS, SPLITS, difference, files_of, read, split_in
 from llm_eval.dataset.spec import sha256_of
 from llm_eval.errors import AuthError, Unknown, UserError
 
@@ -24,17 +25,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 SAMPLE = "sample"
-FORMATS = {
-    ".parquet": "parquet",
-    ".jsonl": "json",
-    ".ndjson": "json",
-    ".json": "json",
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".arrow": "arrow",
-}
 _REPO = re.compile(r"(?:[A-Za-z0-9][\w.-]{0,95}/)?[A-Za-z0-9_][\w.-]{0,95}", re.ASCII)
-_SPLITS = ("train", "test", "validation")
 _ALSO_SPLITS = ("training", "testing", "evaluation")  # near a split's name, and meant so
 _SAFE = re.compile(r"\w[\w .+-]*")
 
@@ -85,7 +76,7 @@ def open_source(job: PortJob) -> Source:
         if data.features != source.features:
             raise UserError(
                 f"the columns of {subset}/{split} differ from those of {first}: "
-                + _difference(source.features, data.features),
+                + difference(source.features, data.features),
                 hint="port such subsets or splits one at a time",
             )
         if not _SAFE.fullmatch(subset) or not _SAFE.fullmatch(split):
@@ -142,7 +133,7 @@ def _local(job: PortJob) -> Source:
         name = path.resolve().name
     if not path.exists():
         raise UserError(f"there is no file or folder {job.dataset}", hint="check the path")
-    found = {"test": [path]} if job.dataset == SAMPLE else _files(path)
+    found = {"test": [path]} if job.dataset == SAMPLE else files_of(path)
     subset = "default"
     _chosen("subset", job.subsets, [subset])
     if len(job.splits) > 1 and path.is_file():
@@ -151,7 +142,7 @@ def _local(job: PortJob) -> Source:
     one_file = path.is_file() and job.dataset != SAMPLE
     for split in _chosen("split", job.splits, found, one_file=one_file):
         paths = found.get(split) or next(iter(found.values()))
-        splits[split] = _limited(_read(paths), job)
+        splits[split] = _limited(read(paths), job)
     digest = hashlib.sha256("".join(sha256_of(p) for ps in found.values() for p in ps).encode())
     return Source(
         name=name,
@@ -164,129 +155,6 @@ def _local(job: PortJob) -> Source:
     )
 
 
-def _files(path: Path) -> dict[str, list[Path]]:
-    """Data files by split: what a file's name says, else a folder's on the way, else "train"."""
-    if path.is_file():
-        if path.suffix not in FORMATS:
-            raise UserError(
-                f"{path.name} is no dataset file", hint=f"known are {', '.join(FORMATS)}"
-            )
-        return {_split_in(path.stem) or "train": [path]}
-    listed = [
-        p
-        for p in sorted(path.rglob("*"))
-        if p.suffix in FORMATS and not any(q[0] in "._" for q in p.relative_to(path).parts)
-    ]
-    if not listed:
-        raise UserError(f"{path} holds no dataset file", hint=f"known are {', '.join(FORMATS)}")
-    kinds = {FORMATS[p.suffix] for p in listed}
-    if len(kinds) > 1:
-        raise UserError(
-            f"{path} holds files of several kinds: {', '.join(sorted(kinds))}",
-            hint="pass a folder of one kind, or one file",
-        )
-    found: dict[str, list[Path]] = {}
-    for p in listed:
-        names = (p.stem, *reversed(p.relative_to(path).parent.parts))
-        split = next(filter(None, map(_split_in, names)), "train")
-        found.setdefault(split, []).append(p)
-    return found
-
-
-def _split_in(name: str) -> str | None:
-    """The split that a name tells of.
-
-    >>> _split_in("quiz_dev-00000"), _split_in("latest")
-    ('validation', None)
-    """
-    for part in re.split(r"[^a-z]+", name.lower()):
-        known = {"dev": "validation", "val": "validation", "valid": "validation"}.get(part, part)
-        if known in _SPLITS:
-            return known
-    return None
-
-
-def _read(paths: Sequence[Path]) -> Any:
-    from datasets import load_dataset
-
-    kind = FORMATS[paths[0].suffix]
-    filled = [p for p in paths if kind not in ("json", "csv") or not _blank(p)]
-    if not filled:
-        raise _no_rows(paths[0])
-    more: dict[str, Any] = {"sep": "\t"} if paths[0].suffix == ".tsv" else {}
-    try:
-        data = load_dataset(kind, data_files=[str(p) for p in filled], split="train", **more)
-    except Exception as e:  # its readers raise whatever their parsers do
-        cause = e.__cause__ or e
-        if "corresponds to no data" in str(cause):
-            raise _no_rows(paths[0]) from None
-        if len(filled) > 1:
-            _same_columns(filled)
-        raise UserError(
-            f"{paths[0]} cannot be read as {kind}: {' '.join(str(cause).split())[:300]}",
-            hint="is it complete, UTF-8, and the same columns in every row?",
-        ) from None
-    if kind == "csv":
-        _separated(data.column_names, paths[0])
-    return data
-
-
-def _blank(path: Path) -> bool:
-    """Is a text file empty, or all white space?"""
-    try:
-        with path.open("rb") as file:
-            return not any(line.removeprefix(b"\xef\xbb\xbf").strip() for line in file)
-    except OSError as e:
-        raise UserError(f"{path} cannot be read: {e.strerror}", hint="check its rights") from None
-
-
-def _no_rows(path: Path) -> UserError:
-    return UserError(f"{path} holds no rows", hint="is it the file that was meant?")
-
-
-def _same_columns(paths: Sequence[Path]) -> None:
-    """A `UserError` that names two files whose columns differ, or one that cannot be read."""
-    first = _read(paths[:1]).features
-    for path in paths[1:]:
-        other = _read([path]).features
-        if other != first:
-            raise UserError(
-                f"the columns of {path} differ from those of {paths[0]}: "
-                + _difference(first, other),
-                hint="give all files of a split the same columns, or port them one at a time",
-            )
-
-
-def _difference(first: Any, other: Any) -> str:
-    """The first thing that makes two `datasets.Features` differ.
-
-    >>> _difference({"q": "text", "n": "int64"}, {"q": "text"}), _difference({}, {"n": "int64"})
-    ("'n' is missing", "'n' was added")
-    """
-    for name in (*first, *other):
-        if name not in other or name not in first:
-            return f"{name!r} " + ("was added" if name in other else "is missing")
-        if first[name] != other[name]:
-            was, now = (str(getattr(f[name], "dtype", f[name]))[:80] for f in (first, other))
-            return f"{name!r} is {now}, not {was}"
-    return "in their order"
-
-
-def _separated(columns: Sequence[str], path: Path) -> None:
-    """A `UserError` if a table was not cut into the columns that its file has."""
-    named = [c for c in columns if not c.startswith("__index_level_")]
-    if len(named) == 1 and (sign := next((s for s in ";\t" if s in named[0]), "")):
-        raise UserError(
-            f"the columns of {path} are separated by {sign!r}: {named[0]!r} would be one column",
-            hint="save it with commas between the columns, or with tabs as a .tsv",
-        )
-    if len(named) < len(columns):
-        raise UserError(
-            f"the rows of {path} have more fields than its first line has columns",
-            hint="put a text that holds the separator between double quotes",
-        )
-
-
 def _chosen(
     kind: str, asked: Sequence[str], there: Iterable[str], *, one_file: bool = False
 ) -> Sequence[str]:
@@ -297,9 +165,9 @@ def _chosen(
     there = list(there)
     if one_file:
         for name in asked[:1]:
-            told = name in (*there, *_ALSO_SPLITS) or _split_in(name)
-            if not told and difflib.get_close_matches(name.lower(), _SPLITS, cutoff=0.75):
-                raise Unknown(kind, name, _SPLITS)
+            told = name in (*there, *_ALSO_SPLITS) or split_in(name)
+            if not told and difflib.get_close_matches(name.lower(), SPLITS, cutoff=0.75):
+                raise Unknown(kind, name, SPLITS)
         return asked[:1] or there
     for name in asked:
         if name not in there:
@@ -366,9 +234,8 @@ def hub_errors(name: str) -> Iterator[None]:
             f"{name!r} is gated", hint="ask for access on its page, then set HF_TOKEN"
         ) from None
     except hub.RevisionNotFoundError:
-        raise UserError(
-            f"{name!r} has no such revision", hint="see the repo's branches and tags"
-        ) from None
+        said = f"{name!r} has no such revision"
+        raise UserError(said, hint="see the repo's branches and tags") from None
     except hub.RepositoryNotFoundError:
         raise UserError(
             f"no dataset {name!r} on the Hub, or it is private and HF_TOKEN may not see it",
@@ -377,10 +244,10 @@ def hub_errors(name: str) -> Iterator[None]:
     except hub.HfHubHTTPError as e:
         status = e.response.status_code if e.response is not None else 0
         if status in (401, 403):
-            raise AuthError(
-                f"the Hub refused {name!r} ({status})", hint="check HF_TOKEN and its rights"
-            ) from None
-        raise UserError(f"the Hub answered {status} for {name!r}", hint="try again later") from None
+            said = f"the Hub refused {name!r} ({status})"
+            raise AuthError(said, hint="check HF_TOKEN and its rights") from None
+        said = f"the Hub answered {status} for {name!r}"
+        raise UserError(said, hint="try again later", caller_only=True) from None
     except Exception as e:  # datasets wraps what its readers and the network raise
         raise _other(name, e) from None
 
@@ -393,6 +260,7 @@ def _other(name: str, error: Exception) -> UserError:
         return UserError(
             f"the Hub could not be reached for {name!r}",
             hint="check the connection, HF_ENDPOINT, and that HF_HUB_OFFLINE is not set",
+            caller_only=True,
         )
     return UserError(
         f"{name!r} cannot be loaded as a dataset: {text[:300]}",

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from llm_eval import settings
-from llm_eval.dataset.ports import write_atomically
+from llm_eval.files import write_text
 from llm_eval.records import Usage
 
 
@@ -54,7 +54,7 @@ class Spending:
         now = self._before.get(model, Spent()) + Spent(usage, cost_usd or 0.0, unpriced)
         account = {**self._before, model: now}
         text = json.dumps({name: asdict(account[name]) for name in sorted(account)}, indent=1)
-        write_atomically(_path(self._folder), text + "\n")
+        write_text(_path(self._folder), text + "\n", sync=False)  # within the event loop
 
 
 def spent(folder: Path) -> Mapping[str, Spent]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hret_agents.backends import backend_of, checked_params, deciding, made, reply_limit, served
 from hret_agents.job import PortJob
-from hret_agents.money import Budget
+from hret_agents.money import Budget, CostLimit
 from hret_agents.plan.records import Plan
 from hret_agents.source import SAMPLE
 from hret_agents.translate.base import Translator
@@ -52,9 +52,13 @@ def chosen(job: PortJob) -> Choice:
         found = settings.load()
         has_key = job.api_key or found.openai_api_key
         if not has_key and not (job.api_base or found.openai_base_url):
-            raise UserError("no translator: there is no API key and no --model", hint=_WAYS)
+            raise UserError(
+                "no translator: there is no API key and no --model", hint=_WAYS, caller_only=True
+            )
         if not has_key:
-            raise UserError("no --model is named for this server", hint="--model NAME")
+            raise UserError(
+                "no --model is named for this server", hint="--model NAME", caller_only=True
+            )
         return Choice("openai", DEFAULT_MODEL)
     name, _, rest = job.model.partition(":")
     if name == "memory":
@@ -123,7 +127,7 @@ def may_serve(job: PortJob, model: str) -> None:
     if job.max_cost is not None:
         Budget(model, job.max_cost)  # the price of a backend is seldom known
         if model.startswith("litellm:"):
-            raise UserError(
+            raise CostLimit(
                 "--max-cost cannot be kept with litellm, which tells nothing of attempts that fail",
                 hint="leave --max-cost out, or set a limit where the key is from",
             )

@@ -20,6 +20,7 @@ if __name__ == "__main__":
 
 from llm_eval.aio import run_sync
 from llm_eval.errors import UserError
+from llm_eval.files import beside
 from llm_eval.signals import as_ctrl_c
 
 if TYPE_CHECKING:
@@ -117,7 +118,10 @@ class Evaluator:
         refuse_unbuilt(later)
         model = model if model is not None else self.default_model_backend
         if model is None or dataset is None:
-            raise UserError(f"run() needs a {'model' if model is None else 'dataset'}")
+            raise UserError(
+                f"run() needs a {'model' if model is None else 'dataset'}",
+                hint="name both: run(model, dataset)",
+            )
         from llm_eval.runner import PipelineRunner
 
         return await PipelineRunner(
@@ -146,8 +150,6 @@ class Evaluator:
 
 def writable(path: str | Path) -> None:
     """A `UserError` now, and not after the run, if a result cannot be written to `path`."""
-    from llm_eval.results import beside
-
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -275,6 +277,15 @@ def share_of(text: str | None, flag: str) -> float | None:
         return float(text) if "." in text else int(text)
     except ValueError:
         raise UserError(f"{flag} {text} is no number", hint=f"{flag} 10, or {flag} 0.05") from None
+
+
+def names_of(text: str | None) -> tuple[str, ...]:
+    """The names in a flag that takes several.
+
+    >>> names_of("test, dev,"), names_of(None)
+    (('test', 'dev'), ())
+    """
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
 def json_of(text: str | None, flag: str) -> dict[str, Any]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from llm_eval.files import replaced
 from llm_eval.records import Prediction, Sample, Score
 from llm_eval.totals import More, Totals, mean, stderr
 
@@ -202,16 +202,8 @@ class EvaluationResult:
         """
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        new = beside(target)
-        try:
-            with new.open("w", encoding="utf-8") as out:
-                out.writelines(self._json())
-            if new != target:
-                new.replace(target.resolve())
-        except BaseException:  # Ctrl-C too leaves no half of a file
-            if new != target:
-                new.unlink(missing_ok=True)
-            raise
+        with replaced(target) as new, new.open("w", encoding="utf-8") as out:
+            out.writelines(self._json())
         return target
 
     def _json(self) -> Iterator[str]:
@@ -226,14 +218,6 @@ class EvaluationResult:
     def __repr__(self) -> str:
         shown = {k: round(v, 4) if isinstance(v, float) else v for k, v in self.metrics.items()}
         return f"EvaluationResult({self.info.get('model')} on {self.info.get('dataset')}: {shown})"
-
-
-def beside(target: Path) -> Path:
-    """Where a file is written before it takes the place of `target`; a device is written itself."""
-    if target.exists() and not target.is_file():
-        return target
-    target = target.resolve()
-    return target.with_name(f"{target.name}.{os.getpid()}.new")
 
 
 def json_text(value: Any) -> str:

@@ -46,4 +46,5 @@ def too_new(path: Path) -> UserError:
     return UserError(
         f"{path} was written by a newer version of HRET Agents",
         hint="update, or set HRET_HOME",
+        caller_only=True,
     )

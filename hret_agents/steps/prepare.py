@@ -23,19 +23,16 @@ from hret_agents.ask import Asker, asker_of
 from hret_agents.backends import NAMED
 from hret_agents.hub import may_push
 from hret_agents.job import Listener, PortJob, Stage, silent
+from hret_agents.plan.closed import with_all_labels
 from hret_agents.plan.glossary import merged, read_glossary
-from hret_agents.plan.gold import MISSING
 from hret_agents.plan.infer import infer_plan, with_shown_labels
-from hret_agents.plan.labels import in_order
 from hret_agents.plan.records import (
     EVERY,
     LANGUAGE,
     Plan,
     Register,
-    TaskPlan,
     check_against,
     check_options,
-    keys_of,
     read_plan,
 )
 from hret_agents.plan.refine import refine
@@ -54,6 +51,7 @@ from llm_eval.settings import home
 
 LOOKED_AT = 500  # rows that a plan is inferred from
 WORK = ".work"
+_MEANT = {"kr": "ko", "jp": "ja", "cn": "zh", "ko-kr": "ko", "ja-jp": "ja"}
 
 
 def prepare(job: PortJob, listener: Listener) -> Port:
@@ -102,6 +100,10 @@ def check_names(job: PortJob) -> None:
         raise UserError(
             f"{job.target_lang!r} is no language code", hint="for example --target-lang ko"
         )
+    if meant := _MEANT.get(job.target_lang.lower()):
+        raise UserError(
+            f"{job.target_lang!r} is not the language's own code", hint=f"--target-lang {meant}"
+        )
     for name in job.subsets + job.splits:
         if not re.fullmatch(r"\w[\w .+-]*", name):
             raise UserError(
@@ -110,8 +112,8 @@ def check_names(job: PortJob) -> None:
     for value, flag, least in (
         (job.limit, "--limit", 1),
         (job.concurrency, "--concurrency", 1),
-        (job.batch_size, "batch_size", 1),
-        (job.max_retries, "max_retries", 0),
+        (job.batch_size, "--batch-size", 1),
+        (job.max_retries, "--max-retries", 0),
         (job.rpm, "--rpm", 1),
         (job.tpm, "--tpm", 1),
     ):
@@ -160,7 +162,7 @@ def planned(job: PortJob, source: Source, listener: Listener) -> tuple[Plan, Ask
             keep_columns=job.keep_columns,
             say=lambda said: listener(Stage("plan", said)),
         )
-        task = with_all_labels(plan.task, source)
+        task = with_all_labels(plan.task, source.parts)
         plan = replace(plan, task=with_shown_labels(task, rows, job.target_lang))
         if job.plan_model is not None:
             asker = asker_of(job, job.plan_model)
@@ -224,17 +226,6 @@ def identifiable(plan: Plan) -> None:
         )
 
 
-def with_all_labels(task: TaskPlan, source: Source) -> TaskPlan:
-    """The task with every label that its column holds, not only those in the rows looked at."""
-    if not task.fixed_choices or task.answer_kind != "text" or task.answer is None:
-        return task
-    (column, *deeper) = keys_of(task.answer)
-    if deeper:
-        return task
-    labels = {v for _, _, data in source.parts for v in data.unique(column)}
-    return replace(task, fixed_choices=in_order(str(v) for v in labels if str(v) not in MISSING))
-
-
 def sampled(source: Source) -> list[dict[str, Any]]:
     """Some rows, spread evenly over all parts, as stored (images stay bytes)."""
     rows: list[dict[str, Any]] = []
@@ -267,18 +258,16 @@ def with_old(port: Port) -> Port:
     folder = port.folder if port.folder.exists() or not aside.exists() else aside
     old = read_manifest(folder) if (folder / MANIFEST).is_file() else None
     if old is None and folder.exists():
-        raise UserError(
-            f"{folder} exists and is no port", hint="move it away, or pass --output-dir"
-        )
+        hint = "move it away, or pass --output-dir"
+        raise UserError(f"{folder} exists and is no port", hint=hint, caller_only=True)
     return replace(port, old=old, kept=beside(port, old) if old else frozenset())
 
 
 def beside(port: Port, old: Manifest) -> frozenset[tuple[str, str]]:
     """The old port's splits that this job leaves as they are; a `UserError` if they cannot stay."""
     if old.source != port.source.name:
-        raise UserError(
-            f"{port.folder} holds a port of {old.source}", hint="pass another --output-dir"
-        )
+        said = f"{port.folder} holds a port of {old.source}"
+        raise UserError(said, hint="pass another --output-dir", caller_only=True)
     _same_place(port, old)
     new = {(subset, split) for subset, split, _ in port.source.parts}
     for subset, split, data in port.source.parts:
@@ -313,6 +302,7 @@ def _same_place(port: Port, old: Manifest) -> None:
             f"{port.folder} holds a port {what} as it was then",
             hint=f"pass another --output-dir, or rename the file; if that port may go: "
             f"hret datasets rm {port.slug}",
+            caller_only=True,
         )
 
 
@@ -343,7 +333,8 @@ def _probed(folder: Path, what: str, hint: str) -> None:
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as e:
-        raise UserError(f"{what} cannot be written to: {e.strerror}", hint=hint) from None
+        said = f"{what} cannot be written to: {e.strerror}"
+        raise UserError(said, hint=hint, caller_only=True) from None
 
 
 def room_for(source: Source, root: Path) -> None:
@@ -351,10 +342,8 @@ def room_for(source: Source, root: Path) -> None:
     size = sum(d.data.nbytes for _, _, d in source.parts)
     need, free = 3 * size + (50 << 20), shutil.disk_usage(root).free
     if free < need:
-        raise UserError(
-            f"{root} has {free >> 20} MiB free, and {need >> 20} MiB may be needed",
-            hint="--output-dir",
-        )
+        said = f"{root} has {free >> 20} MiB free, and {need >> 20} MiB may be needed"
+        raise UserError(said, hint="--output-dir", caller_only=True)
 
 
 _held: set[tuple[Path, int]] = set()  # lock files, and the thread that holds each
@@ -377,9 +366,8 @@ def locked(port: Port) -> Iterator[Port]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(
-                f"another process is porting {port.slug}", hint="wait for it, or stop it first"
-            ) from None
+            said, hint = f"another process is porting {port.slug}", "wait for it, or stop it first"
+            raise UserError(said, hint=hint, caller_only=True) from None
         _held.add(mine)
         try:
             restore(port.folder, port.work)

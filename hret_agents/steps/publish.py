@@ -21,7 +21,7 @@ from hret_agents.spent import spent
 from hret_agents.steps.by_model import reason_against
 from hret_agents.steps.prepare import WORK, locked
 from hret_agents.steps.state import Port
-from hret_agents.steps.write import put_in_place, verify_split
+from hret_agents.steps.write import put_in_place, verify_splits
 from llm_eval.dataset import load_datasets, ports
 from llm_eval.dataset.render import render
 from llm_eval.dataset.spec import MANIFEST, MODULE, Manifest, ModuleSpec, read_manifest, sha256_of
@@ -97,6 +97,7 @@ def plan_in(folder: Path, manifest: Manifest) -> Plan:
         raise UserError(
             f"{folder / 'plan.yaml'} is not the plan that this port was made by",
             hint="pass it to a new port by --plan; nothing is paid twice",
+            caller_only=True,
         )
     return plan
 
@@ -132,9 +133,7 @@ def _verified(port: Port, spec: ModuleSpec, manifest: Manifest) -> str:
     if manifest.module_way == TEMPLATE:
         code = render(spec)
         module.write_text(code, encoding="utf-8")
-        for subset, by_split in manifest.splits.items():
-            for split, record in by_split.items():
-                verify_split(port, spec, subset, split, record)
+        verify_splits(port, spec, manifest.splits)
         return code
     code, reason = with_repo(module.read_text("utf-8"), port.repo)
     if reason := reason or reason_against(port, spec, manifest.splits, code):

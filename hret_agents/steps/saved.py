@@ -21,12 +21,13 @@ from hret_agents.source import Source, open_source
 from hret_agents.steps.prepare import WORK, placed, planned, with_cost, with_options
 from hret_agents.steps.state import Port
 from hret_agents.translators import Choice
-from llm_eval.dataset.ports import write_atomically
 from llm_eval.dataset.spec import MANIFEST, SplitRecord, read_manifest, validated
 from llm_eval.errors import UserError
+from llm_eval.files import write_text
 from llm_eval.records import Usage
 from llm_eval.secret import Secret
 
+SUFFIX = ".port.json"
 _SECRETS = ("api_key", "hf_token")
 _PATHS = ("plan", "glossary", "output_dir")
 _TUPLES = ("subsets", "splits", "evaluate")
@@ -34,7 +35,7 @@ _TUPLES = ("subsets", "splits", "evaluate")
 
 def path_of(slug: str, root: Path) -> Path:
     """The file that a port's state is kept in."""
-    return root / WORK / f"{slug}.port.json"
+    return root / WORK / f"{slug}{SUFFIX}"
 
 
 def save(port: Port) -> str:
@@ -57,7 +58,7 @@ def save(port: Port) -> str:
         "prompt_version": port.prompt_version,
     }
     path = path_of(port.slug, port.folder.parent)
-    write_atomically(path, json.dumps(state, ensure_ascii=False, indent=1))
+    write_text(path, json.dumps(state, ensure_ascii=False, indent=1))
     return str(path)
 
 
@@ -68,9 +69,9 @@ def vars_of(job: PortJob) -> dict[str, Any]:
 
 def load(name: str, root: Path, secrets: Mapping[str, Secret | None], **changes: Any) -> Port:
     """The port that a tool was told of: by slug, by its folder, or by the path of this file."""
-    slug = Path(name).name.removesuffix(".port.json")
+    slug = Path(name).name.removesuffix(SUFFIX)
     root = Path(name).parent if Path(name).is_dir() else root
-    root = Path(name).parent.parent if name.endswith(".port.json") else root
+    root = Path(name).parent.parent if name.endswith(SUFFIX) else root
     path = path_of(slug, root.resolve())
     if not path.is_file():
         raise UserError(

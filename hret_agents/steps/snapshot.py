@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 from hret_agents.steps.state import Port
 from hret_agents.translate.memory import Memory
 from llm_eval import settings
+from llm_eval.files import write_text
 
 
 def snapshot(port: Port, memory: Memory) -> int:
@@ -27,10 +27,7 @@ def snapshot(port: Port, memory: Memory) -> int:
     except (OSError, ValueError, KeyError, TypeError):
         pass
     upto = memory.last()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(f".{os.getpid()}")
-    new.write_text(json.dumps({"job": job, "upto": upto}), encoding="utf-8")
-    new.replace(path)
+    write_text(path, json.dumps({"job": job, "upto": upto}))
     return upto
 
 

@@ -21,7 +21,7 @@ from hret_agents.translate.write import rows_of
 from llm_eval.dataset import ports
 from llm_eval.dataset.expect import expectations
 from llm_eval.dataset.render import render
-from llm_eval.dataset.spec import MANIFEST, MODULE, Manifest, ModuleSpec, SplitRecord
+from llm_eval.dataset.spec import MANIFEST, MODULE, Manifest, ModuleSpec, SplitRecord, with_rows
 from llm_eval.dataset.verify import verify
 from llm_eval.errors import UserError
 
@@ -32,6 +32,8 @@ OURS = {MODULE, MANIFEST, "README.md", "plan.yaml", "checks.jsonl", "failed.json
 
 class ModuleError(UserError):
     """The module that the template gave did not verify: its plan may not fit the data."""
+
+    caller_only = True
 
 
 def write_module(port: Port, listener: Listener) -> Port:
@@ -44,14 +46,10 @@ def write_module(port: Port, listener: Listener) -> Port:
 
     listener(Stage("module", "writing and verifying dataset.py"))
     splits = _with_kept(port)
-    if not any(record.passed for by_split in splits.values() for record in by_split.values()):
+    subsets = with_rows(splits)
+    if not subsets:
         return port
-    spec = spec_of(
-        port.plan,
-        slug=port.slug,
-        repo=port.repo,
-        subsets={subset: list(by_split) for subset, by_split in splits.items()},
-    )
+    spec = spec_of(port.plan, slug=port.slug, repo=port.repo, subsets=subsets)
     port, written = _written(port, spec, splits, listener)
     (port.work / MODULE).write_text(written.code, encoding="utf-8")
     manifest = Manifest(
@@ -91,10 +89,15 @@ def _written(
         written = replace(written, code=render(spec))
         (port.work / MODULE).write_text(written.code, encoding="utf-8")
         listener(Stage("module", "verifying the template's"))
-        for subset, by_split in splits.items():
-            for split, record in by_split.items():
-                verify_split(port, spec, subset, split, record)
+        verify_splits(port, spec, splits)
     return port, written
+
+
+def verify_splits(port: Port, spec: ModuleSpec, splits: Splits) -> None:
+    """Run the module on every split that it is for; a `ModuleError` as `verify_split`."""
+    for subset, listed in spec.subsets.items():
+        for split in listed:
+            verify_split(port, spec, subset, split, splits[subset][split])
 
 
 def verify_split(

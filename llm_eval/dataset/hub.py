@@ -22,8 +22,17 @@ from typing import Any
 from llm_eval import settings
 from llm_eval.dataset import ports
 from llm_eval.dataset.ports import Port
-from llm_eval.dataset.spec import MANIFEST, MODULE, Manifest, SplitRecord, read_manifest, sha256_of
+from llm_eval.dataset.spec import (
+    MANIFEST,
+    MODULE,
+    Manifest,
+    SplitRecord,
+    read_manifest,
+    sha256_of,
+    with_rows,
+)
 from llm_eval.errors import HretError, UserError
+from llm_eval.files import write_text
 
 _NAME = re.compile(r"\w[\w .+-]*")  # of a subset or split: a folder's or file's name, never a path
 _FILE = re.compile(r"(\w[\w .+-]*)-\d{5}-of-\d{5}\.parquet")
@@ -63,7 +72,10 @@ def downloaded(repo: str, revision: str | None = None) -> Port | None:
     if missing:
         return None
     if first.stat().st_size > _LARGEST:
-        raise UserError(f"{repo}: its {MANIFEST} is too large to be one")
+        raise UserError(
+            f"{repo}: its {MANIFEST} is too large to be one",
+            hint="is it a port? see its files on the Hub",
+        )
     manifest = read_manifest(first.parent)
     files = dict(_files(manifest, repo))
     with _sentences(repo, revision):
@@ -75,7 +87,7 @@ def downloaded(repo: str, revision: str | None = None) -> Port | None:
 def _files(manifest: Manifest, repo: str) -> Iterator[tuple[str, str]]:
     """(path in the repo, SHA-256) of each data file; a manifest that names any other is refused."""
     spec = manifest.module
-    told = {subset: sorted(by_split) for subset, by_split in manifest.splits.items()}
+    told = {subset: sorted(splits) for subset, splits in with_rows(manifest.splits).items()}
     if told != {subset: sorted(splits) for subset, splits in spec.subsets.items()}:
         raise _odd(repo, "its module is for other subsets and splits than its data")
     if spec.slug != manifest.slug or not _NAME.fullmatch(manifest.slug):
@@ -97,7 +109,10 @@ def _files(manifest: Manifest, repo: str) -> Iterator[tuple[str, str]]:
 
 
 def _odd(repo: str, what: str) -> UserError:
-    return UserError(f"{repo} on the Hub is no port as we write them: {what}")
+    return UserError(
+        f"{repo} on the Hub is no port as we write them: {what}",
+        hint="port its source again: hret port",
+    )
 
 
 def _taken(repo: str, snapshot: Path, files: dict[str, str]) -> Path:
@@ -161,13 +176,14 @@ def verified(port: Port) -> None:
     if note.exists():
         return
     manifest = port.manifest
-    for subset, by_split in manifest.splits.items():
-        for split, record in by_split.items():
+    for subset, splits in manifest.module.subsets.items():
+        for split in splits:
+            record = manifest.splits[subset][split]
             if said := _fault(port, subset, split, record, layers().enough):
                 raise _unheld(port, said)
     if way == "sandbox" and (said := _fault_by_itself(port)):
         raise _unheld(port, said)
-    ports.write_atomically(note, json.dumps([port.hub_name, manifest.slug]))
+    write_text(note, json.dumps([port.hub_name, manifest.slug]))
 
 
 def _unheld(port: Port, said: str) -> UserError:
@@ -180,17 +196,17 @@ def _unheld(port: Port, said: str) -> UserError:
 
 def _content(port: Port) -> str:
     """What the verification of a port stands on, as one hash: module, manifest, data, and rules."""
-    from llm_eval.dataset import expect, gold, leaks, verify
+    from llm_eval.dataset import expect, gold, leaks, verify, ways
 
     files = [port.folder / MODULE, port.folder / MANIFEST]  # which holds the data's hashes
-    files += [Path(str(m.__file__)) for m in (expect, gold, leaks, verify)]
+    files += [Path(str(m.__file__)) for m in (expect, gold, leaks, verify, ways)]
     return hashlib.sha256("\n".join(map(sha256_of, files)).encode()).hexdigest()
 
 
 def _fault(port: Port, subset: str, split: str, record: SplitRecord, enforce: bool) -> str:
     """Why a split does not hold; empty when it does. A file at a time, beside a copy of the module:
     a module may hold all its rows in memory."""
-    from llm_eval.dataset.expect import expectations
+    from llm_eval.dataset.expect import expectations, rows_of
     from llm_eval.dataset.verify import verify
 
     rows, manifest = 0, port.manifest
@@ -202,7 +218,7 @@ def _fault(port: Port, subset: str, split: str, record: SplitRecord, enforce: bo
             module = Path(shutil.copy2(port.folder / MODULE, folder))
             repos = {r: Path(folder) for r in (manifest.repo, port.hub_name) if r}
             try:
-                count = _rows(file)
+                count = rows_of([file])
                 part = subset, split, count, expectations([file], manifest.module)
                 found = verify(module, manifest.slug, [part], enforce=enforce, repos=repos)
             except HretError:
@@ -217,28 +233,18 @@ def _fault(port: Port, subset: str, split: str, record: SplitRecord, enforce: bo
 
 
 def _fault_by_itself(port: Port) -> str:
-    """Why a module that a model wrote does not hold where no subset and split are named."""
-    from llm_eval.dataset.expect import expectations
+    """Why a module that a model wrote does not hold where no subset and split are named, or in
+    another of the ways to make it."""
     from llm_eval.dataset.verify import verify
+    from llm_eval.dataset.ways import by_default, other_ways
 
-    spec, by_subset = port.manifest.module, port.manifest.splits
-    known = [split for splits in spec.subsets.values() for split in splits]
-    own = "test" if "test" in known else known[0]
-    files = [
-        port.folder / "data" / subset / name
-        for subset, splits in spec.subsets.items()
-        if own in splits
-        for name in sorted(by_subset[subset][own].files)
-    ]
-    part = None, None, sum(map(_rows, files)), expectations(files, spec)
-    said = verify(port.folder / MODULE, spec.slug, [part], enforce=True, bare=True).reason
-    return said.replace("None/None", "without subset and split")
+    def files(subset: str, split: str) -> list[Path]:
+        names = sorted(port.manifest.splits[subset][split].files)
+        return [port.folder / "data" / subset / name for name in names]
 
-
-def _rows(path: Path) -> int:
-    import pyarrow.parquet as pq
-
-    return int(pq.ParquetFile(path).metadata.num_rows)
+    module, spec = port.folder / MODULE, port.manifest.module
+    parts, ways = [by_default(spec, files)], other_ways(spec, files)
+    return verify(module, spec.slug, parts, ways=ways, enforce=True).reason
 
 
 @contextmanager
@@ -271,6 +277,7 @@ def _sentences(repo: str, revision: str | None) -> Iterator[list[str]]:
         raise UserError(
             f"{repo!r} is not on this machine, and the Hub cannot be reached",
             hint="check the connection, HF_ENDPOINT, and that HF_HUB_OFFLINE is not set",
+            caller_only=True,
         ) from None
     except EntryNotFoundError:
         raise UserError(

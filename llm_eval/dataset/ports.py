@@ -12,14 +12,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import types
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from llm_eval import settings
+from llm_eval import files, settings
 from llm_eval.dataset.base import DATASETS, BaseDataset
 from llm_eval.dataset.render import render
 from llm_eval.dataset.spec import MANIFEST, MODULE, Manifest, ModuleSpec, read_manifest
@@ -62,15 +61,7 @@ def remember_root(root: Path) -> None:
     text = json.dumps(str(root.resolve()))
     path = settings.home() / "ports" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
     if not path.exists():
-        write_atomically(path, text)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write `text` so that a reader, or a kill, sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+        files.write_text(path, text)
 
 
 def local_ports() -> Iterator[Port]:
@@ -149,6 +140,7 @@ def refusal(port: Port) -> UserError:
     return UserError(
         f"{port.folder / MODULE} was changed since it was verified, so it is not imported",
         hint=f"read it, then: {_trusting(port)}; or port it again",
+        caller_only=True,
     )
 
 
@@ -161,6 +153,7 @@ def without_sandbox(port: Port) -> UserError:
     return UserError(
         f"{port.folder / MODULE} {_origin(port)}, and this machine has no sandbox to run it in",
         hint=f"install bubblewrap; or read the module, then: {_trusting(port)}",
+        caller_only=True,
     )
 
 
@@ -186,6 +179,7 @@ def module_class(port: Port) -> type[BaseDataset]:
         raise UserError(
             f"{path} {_origin(port)}: it runs in the sandbox and gives no class",
             hint=f"read it, then: {_trusting(port)}",
+            caller_only=True,
         )
     before = {n: DATASETS.get(n) for n in (port.manifest.slug,) if n in DATASETS}
     try:
@@ -208,7 +202,7 @@ def is_trusted(code: bytes) -> bool:
 def trust(port: Port) -> str:
     """Trust a port's module as it stands now; the hash that is noted."""
     code = (port.folder / MODULE).read_bytes()
-    write_atomically(_trust_file(code), port.manifest.slug)
+    files.write_text(_trust_file(code), port.manifest.slug)
     return hashlib.sha256(code).hexdigest()
 
 

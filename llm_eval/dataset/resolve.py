@@ -75,10 +75,16 @@ def _found(
 ) -> type[BaseDataset] | ports.Port:
     """The class or the port that answers to `name`; nothing of a port is imported."""
     if revision is not None and not (isinstance(name, str) and hub.is_repo(name)):
-        raise UserError(f"revision={revision!r} is of a port on the Hub, and {name!r} is none")
+        raise UserError(
+            f"revision={revision!r} is of a port on the Hub, and {name!r} is none",
+            hint="leave revision out",
+        )
     if isinstance(name, type):
         if not issubclass(name, BaseDataset):
-            raise UserError(f"{name.__name__} is no subclass of BaseDataset")
+            raise UserError(
+                f"{name.__name__} is no subclass of BaseDataset",
+                hint="subclass llm_eval.datasets.base.BaseDataset",
+            )
         return name
     if not isinstance(name, str) or not name:
         raise UserError(

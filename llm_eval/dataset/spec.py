@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import keyword
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -64,6 +65,12 @@ class ModuleSpec:
         if not self.class_name.isidentifier() or keyword.iskeyword(self.class_name):
             raise ValueError(f"class_name {self.class_name!r} is no name of a class")
 
+    @property
+    def default_split(self) -> str:
+        """The split that a module takes when none is named."""
+        known = [split for splits in self.subsets.values() for split in splits]
+        return "test" if "test" in known else known[0]
+
 
 @dataclass(frozen=True, kw_only=True)
 class SplitRecord:
@@ -78,6 +85,13 @@ class SplitRecord:
     failed: int
     kept: int
     files: dict[str, str]
+
+
+def with_rows(splits: Mapping[str, Mapping[str, SplitRecord]]) -> dict[str, list[str]]:
+    """The splits that a module is for. Where every row failed there is a file without rows, which
+    `datasets` cannot read."""
+    found = {s: [split for split, r in by.items() if r.passed] for s, by in splits.items()}
+    return {subset: listed for subset, listed in found.items() if listed}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,9 +151,14 @@ def json_file(path: Path) -> Any:
     try:
         return json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path.parent} holds no {path.name}") from None
+        raise UserError(
+            f"{path.parent} holds no {path.name}",
+            hint="is it the folder of a port? hret datasets list shows them",
+        ) from None
     except (ValueError, OSError, RecursionError) as e:
-        raise UserError(f"{path} cannot be read: {e}") from None
+        raise UserError(
+            f"{path} cannot be read: {e}", hint="check its rights, or port the dataset again"
+        ) from None
 
 
 def validated(kind: type[Any], raw: Any, where: Path | str, *, hint: str = "port it again") -> Any:
