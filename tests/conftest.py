@@ -100,6 +100,15 @@ def hub() -> Iterator[HubServer]:
         yield server
 
 
+@pytest.fixture
+def free_port() -> Iterator[int]:
+    """A port for servers that are told to listen at it; meanwhile nobody else is given it."""
+    with socket.socket() as mine:
+        mine.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        mine.bind(("127.0.0.1", 0))
+        yield mine.getsockname()[1]
+
+
 @pytest.fixture(scope="session")
 def tiny_lm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a tiny random Llama."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
@@ -106,6 +108,19 @@ class Machine:
         assert done.returncode == status, done.stderr or done.stdout
         found: dict[str, Any] = json.loads(done.stdout)
         return found
+
+
+def heard(process: subprocess.Popen[str], words: str) -> str:
+    """Wait until a process says `words`; what it has said on stderr up to there."""
+    assert process.stderr is not None
+    said, deadline = "", time.monotonic() + 120
+    while words not in said:
+        left = max(0.0, deadline - time.monotonic())
+        ready, _, _ = select.select([process.stderr], [], [], left)
+        more = os.read(process.stderr.fileno(), 1 << 16) if ready else b""
+        assert more, f"it never said {words!r}, but {said!r}"
+        said += more.decode("utf-8", "replace")
+    return said
 
 
 def upload(hub: HubServer, repo: str, data: Path, *, licence: str = "mit") -> None:

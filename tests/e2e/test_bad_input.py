@@ -103,6 +103,7 @@ def files(folder: Path) -> dict[str, bytes]:
         "plan_lang.yaml": PLAN.replace("target_lang: ko", "target_lang: ja").encode(),
         "plan_format.yaml": (PLAN + "format: 9\n").encode(),
         "nameless.jsonl": b'{"id": 1, "": "an empty name", "answer": "x"}\n',
+        "windows.jsonl": JSONL + '{"question": "무엇?", "answer": "셋"}\n'.encode("cp949"),
         "semicolons.csv": b"question;answer\nWho, me?;yes\n",
         "plan_list.yaml": PLAN.replace("question: [question]", "question: question").encode(),
     }
@@ -171,6 +172,7 @@ PORTS = [
     Bad("org/empty", ("org/empty",)),
     Bad("empty.jsonl", ("empty.jsonl holds no rows",)),
     Bad("nameless.jsonl --model fake-translator", ("has no name",)),
+    Bad("windows.jsonl --model fake-translator", ("not UTF-8", f"line {len(ROWS) + 1}", "CP949")),
     Bad("semicolons.csv --model fake-translator", ("';'", "commas")),
     Bad("nothing", ("nothing", "no dataset file")),
     Bad("mixed", ("several kinds", "csv", "json")),
@@ -194,6 +196,10 @@ PORTS = [
     Bad("org/one --split ../test", ("../test",)),
     Bad(f"{QUIZ} --target-lang Korean!", ("'Korean!'", "--target-lang ko")),
     Bad(f"{QUIZ} --target-lang ../ko", ("'../ko'",)),
+    Bad(f"{QUIZ} --create-pr", ("--create-pr", "add --push")),
+    Bad(f"{QUIZ} --repo-id me/quiz", ("--repo-id", "add --push")),
+    Bad(f"{QUIZ} --target-lang jp", ("'jp'", "--target-lang ja")),
+    Bad(f"{QUIZ} --target-lang ko-KR", ("'ko-KR'", "--target-lang ko")),
     Bad(f"{QUIZ} --target-lang ko\n", ("language code",)),
     # numbers and places
     Bad(f"{QUIZ} --limit 0", ("--limit", "0")),
@@ -208,7 +214,7 @@ PORTS = [
     Bad(f"{QUIZ} --evaluate vllm", ("--evaluate vllm:NAME",)),
     Bad(f"{QUIZ}", ("no whole number",), {"BATCH_SIZE": "many"}),
     # plans
-    Bad(f"{QUIZ} --plan plan_no.yaml", ("plan_no.yaml",)),
+    Bad(f"{QUIZ} --plan plan_no.yaml", ("Error: there is no plan file plan_no.yaml",)),
     Bad(f"{QUIZ} --plan nothing", ("nothing is a folder",)),
     Bad(f"{QUIZ} --plan plan_format.yaml", ("plan_format.yaml", "format 9")),
     Bad(f"{QUIZ} --plan plan_key.yaml", ("plan_key.yaml", "colour")),

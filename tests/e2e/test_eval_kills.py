@@ -71,6 +71,6 @@ def test_a_kill_at_any_moment_changes_nothing(
     assert len(runs(machine)) == 1
     counts = asked(chat.requests)
     assert len(counts) == SAMPLES and max(counts.values()) <= 2
-    # in flight, or just come back while the next one went out
-    assert sum(n - 1 for n in counts.values()) <= 2 * UNDER_WAY
+    # in flight, or come back and not written down yet when it died
+    assert sum(n - 1 for n in counts.values()) <= 4 * UNDER_WAY
     assert info(machine)["usage"]["requests"] >= len(known)

@@ -14,7 +14,9 @@ MORE_MB = 25.0  # a list of the rows alone would be over 60
 
 def test_memory_hardly_grows_with_the_samples(tmp_path: Path) -> None:
     """Fifty thousand samples, each scored and written down, against two thousand."""
-    machine = Machine(tmp_path, more={"PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'no_network'}"})
+    path = f"{ROOT}:{ROOT / 'tests' / 'no_network'}"
+    # as many arenas as threads met would be added to what is held
+    machine = Machine(tmp_path, more={"PYTHONPATH": path, "MALLOC_ARENA_MAX": "1"})
     peaks = []
     for samples in (FEW, MANY):
         done = machine.run("-m", "benchmarks.evaluation_child", "--samples", str(samples))

@@ -64,6 +64,19 @@ def test_a_finished_port_is_answered_from_its_record(chat: ChatServer, tmp_path:
     assert tree(Path(first["path"])) == before
 
 
+def test_a_record_that_cannot_be_written_costs_no_port(chat: ChatServer, tmp_path: Path) -> None:
+    """The port is done, and its result is told; the next run makes it again, from the memory."""
+    machine = Machine(tmp_path, chat=chat, within=True)
+    home = Path(machine.environment["HRET_HOME"])
+    home.mkdir()
+    (home / "finished").write_text("no folder", "utf-8")
+    port = ("--dataset", written(machine, "quiz_test.jsonl", quiz(3)))
+    assert machine.ported(*port)["rows"]["passed"] == 3
+    chat.reset()
+    assert machine.ported(*port)["rows"]["from_memory"] == 3
+    assert chat.count() == 0
+
+
 def test_whatever_differs_is_no_longer_answered_from_the_record(tmp_path: Path) -> None:
     """Nothing is asked of a server that refuses the key: exit status 2 tells that it would be."""
     with ChatServer(key="sk-test-key") as chat:

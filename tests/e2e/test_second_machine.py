@@ -331,3 +331,41 @@ def test_trust_is_of_the_commit_that_was_read(machine: Machine, hub: HubServer, 
     assert done.returncode == 0, done.stderr
     assert hashlib.sha256(read.encode()).hexdigest() in done.stdout
     assert f"hret datasets trust {REPO}" in load(machine)["error"]
+
+
+SPLITS = (
+    "import json, sys; from datasets import load_dataset\n"
+    "print(json.dumps({s: len(d) for s, d in load_dataset(sys.argv[1], 'default').items()}))\n"
+)
+
+
+def test_a_split_of_which_every_row_failed_is_left_out(tmp_path: Path, hub: HubServer) -> None:
+    """The other splits are ported, pushed and read; it comes in once a row of it is translated."""
+    first, second = Machine(tmp_path / "first", hub), Machine(tmp_path / "second", hub)
+    known = {f"What is stone {i}?": f"돌 {i}은 무엇입니까?" for i in range(4)}
+    (data := first.work / "set").mkdir()
+    for split, numbers in (("train", (0, 1, 2)), ("test", (3,))):
+        lines = [json.dumps({"id": i, "question": f"What is stone {i}?"}) + "\n" for i in numbers]
+        (data / f"{split}.jsonl").write_text("".join(lines), "utf-8")
+
+    def pushed_with(texts: dict[str, str], status: int) -> dict[str, Any]:
+        pairs = [json.dumps({"source": s, "target": t}) + "\n" for s, t in texts.items()]
+        (first.work / "memory.jsonl").write_text("".join(pairs), "utf-8")
+        push = ("--push", "--repo-id", "tester/set-ko", "--accept-license")
+        port = ("--dataset", "set", "--model", "memory:memory.jsonl")
+        return first.ported(*port, *push, status=status)
+
+    def there() -> dict[str, int]:
+        done = second.run("-c", SPLITS, "tester/set-ko")
+        assert done.returncode == 0, done.stderr
+        found: dict[str, int] = json.loads(done.stdout)
+        return found
+
+    result = pushed_with({s: t for s, t in known.items() if "3" not in s}, 1)
+    assert (result["rows"]["passed"], result["rows"]["failed"]) == (3, 1)
+    assert there() == {"train": 3}
+    run = second.run("-m", "hret", "eval", "--model", "first", "--dataset", "tester/set-ko",
+                     "--split", "train", "--json")  # fmt: skip
+    assert "picks an option" in run.stderr
+    assert pushed_with(known, 0)["rows"]["passed"] == 4
+    assert there() == {"train": 3, "test": 1}

@@ -7,7 +7,6 @@ of `make test-vllm` has. Elsewhere HRET_SERVING_PYTHON may name a Python that ha
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -25,7 +24,9 @@ WAIT = 240  # seconds for it to load torch on a busy machine
 
 
 @pytest.fixture
-def served(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+def served(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, free_port: int
+) -> Iterator[tuple[str, Path]]:
     """(address, folder) of a tiny model that it serves."""
     python = os.environ.get("HRET_SERVING_PYTHON") or sys.executable
     wanted = "import accelerate, fastapi, uvicorn, transformers, torch"
@@ -35,17 +36,16 @@ def served(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     from tests.fakes.tiny_lm import make
 
     folder = make(tmp_path_factory.mktemp("served") / "tiny", chat=True)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
     log = tmp_path / "serve.log"
     command = [python, "-m", "transformers.cli.transformers", "serve", str(folder)]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--dtype", "float32"]
+    command += ["--host", "127.0.0.1", "--port", str(free_port)]
+    command += ["--device", "cpu", "--dtype", "float32"]
     environment = child_environment(tmp_path) | {"HF_HUB_OFFLINE": "1"}
     with log.open("wb") as out:
         child = subprocess.Popen(command, stdout=out, stderr=out, env=environment)
         try:
-            _wait(f"http://127.0.0.1:{port}/health", child, log)
-            yield f"http://127.0.0.1:{port}/v1", folder
+            _wait(f"http://127.0.0.1:{free_port}/health", child, log)
+            yield f"http://127.0.0.1:{free_port}/v1", folder
         finally:
             child.kill()
             child.wait()

@@ -128,6 +128,7 @@ class ChatServer:
         )
         self._gate = asyncio.Event()
         self._gate.set()
+        self._passes = 0
         self._recent: deque[float] = deque()
         self._records: list[Record] = []
         self._in_flight = 0
@@ -167,8 +168,9 @@ class ChatServer:
         self.peak = self._in_flight
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """While the block runs, (chat) completions arrive but get no answer."""
+    def held(self, after: int = 0) -> Iterator[None]:
+        """While the block runs, `after` (chat) completions are answered; others arrive and wait."""
+        self._passes = after
         self._gate.clear()
         try:
             yield
@@ -267,7 +269,9 @@ class ChatServer:
         self._check_model(ask.body["model"])
         self._check_rate()
         fault, midway = self._draw(ask, record, chat=chat)
-        await self._gate.wait()
+        if not self._passes:
+            await self._gate.wait()
+        self._passes = max(0, self._passes - 1)
         async with self._slots:
             if fault is Fault.slow:
                 await asyncio.sleep(self.slow_seconds)

@@ -66,6 +66,19 @@ def context(limit: int) -> Rule:
     return rule
 
 
+def filters(*texts: str) -> Rule:
+    """A request that ends in one of these texts is refused, as Azure's content filter does."""
+
+    def rule(path: str, body: Any) -> None:
+        if not isinstance(body, dict):
+            return
+        said = [text_of(m.get("content")) for m in body.get("messages", ())]
+        if (said[-1] if said else str(body.get("prompt", ""))).endswith(texts):
+            raise Refused(400, "filtered: the content management policy", code="content_filter")
+
+    return rule
+
+
 def one_choice(asked: Body, reply: Body) -> Body:
     """`n` is not honoured: one choice, whatever was asked."""
     return reply | {"choices": reply["choices"][:1]}

@@ -15,9 +15,11 @@ from tests.conftest import ROOT
 # Each room may import from itself and from what stands to the right of it.
 ROOMS: dict[str, set[str]] = {
     "llm_eval.errors": set(),
+    "llm_eval.files": set(),
     "llm_eval.secret": set(),
     "llm_eval.aio": set(),
     "llm_eval.signals": set(),
+    "llm_eval.thoughts": set(),
     "llm_eval.utils": set(),
     "llm_eval.wal": {"llm_eval.errors"},
     "llm_eval.prompts": set(),

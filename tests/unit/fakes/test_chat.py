@@ -243,6 +243,16 @@ def open_request(chat: ChatServer, sent: bytes, *, length: int) -> socket.socket
     return connection
 
 
+def test_a_server_may_answer_some_and_hold_the_others(chat: ChatServer) -> None:
+    """As many as are let through, whichever come first; the others once the block ends."""
+    with ThreadPoolExecutor() as pool:
+        with chat.held(after=2):
+            replies = [pool.submit(post, chat, body(said("a"))) for _ in range(5)]
+            until(lambda: chat.count() == 5 and sum(r.done() for r in replies) == 2)
+            assert [r.status for r in chat.requests].count(200) == 2
+        assert all("choices" in reply.result() for reply in replies)
+
+
 def test_a_client_that_leaves_disturbs_nobody(
     chat: ChatServer, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -90,6 +90,8 @@ def port_args(*more: str) -> list[str]:
     [
         (["--rpm", "0"], "--rpm 0.0 is less than 1"),
         (["--tpm", "nan"], "--tpm nan is less than 1"),
+        (["--batch-size", "0"], "--batch-size 0 is less than 1"),
+        (["--model-params", ""], "--model-params is no JSON"),
         (["--max-cost", "0"], "--max-cost 0.0 is no sum of money"),
         (["--max-cost", "inf"], "--max-cost inf is no sum of money"),
         (["--register", "formel"], "did you mean 'formal'?"),
@@ -107,6 +109,22 @@ def test_a_flag_that_cannot_be_right_is_told(
     done = cli(*port_args(*flags), env={"OPENAI_BASE_URL": chat.url, "OPENAI_API_KEY": KEY})
     assert (done.returncode, said in done.stderr) == (2, True), done.stderr
     assert chat.count() == 0 and "Traceback" not in done.stderr
+
+
+def test_a_server_without_a_key_is_told_of_the_right_one(cli: Cli) -> None:
+    """`hret serve --api-key` is what its own requests bring: no hint leads back to it."""
+    done = cli("serve", "--model", "openai:gpt-4o", "--api-key", KEY)
+    assert done.returncode == 2 and "OPENAI_API_KEY" in done.stderr
+    assert "--api-key" not in done.stderr
+
+
+def test_a_home_that_cannot_be_used_is_a_sentence(cli: Cli, work: Path) -> None:
+    """It is the disk's trouble and no bug, wherever it comes up."""
+    (work / "file").touch()
+    ported = cli("port", "--dataset", "sample", "--model", "memory")
+    assert ported.returncode == 0, ported.stderr
+    done = cli("datasets", "trust", "sample_ko", env={"HRET_HOME": str(work / "file" / "home")})
+    assert (done.returncode, "Not a directory" in done.stderr) == (2, True), done.stderr
 
 
 def test_a_result_that_cannot_be_written_is_a_sentence(cli: Cli, work: Path) -> None:

@@ -186,7 +186,7 @@ def test_gc_leaves_people_alone_unless_told(cli: Cli, memory: Memory) -> None:
     memory.lock([("red", "빨강"), ("blue", "파랑"), ("green", "초록")], "en", "ko")
     three = memory.locked_version("ko")
     aged(memory, 100, "red", "blue")
-    memory.locked(["blue"], "ko")
+    memory.locked(["blue"], "en", "ko")
     put(memory, "one")
     assert said(cli("memory", "gc", "--older-than", "90", "--json"))["locked"] == 0
     assert said(cli("memory", "gc", "--model", "x", "--locked", "--json"))["locked"] == 0

@@ -234,6 +234,47 @@ def test_an_evaluation_that_breaks_off_is_paid_for(work: Path) -> None:
     assert result.cost_usd == pytest.approx((ones + 1000 * evaluated) / 1e6, abs=3e-6)
 
 
+def test_an_evaluation_keeps_to_the_limit(server: AgentServer, work: Path) -> None:
+    """It ends before the request that might exceed what is left; with more money it goes on, and
+    what was answered is not paid for again."""
+    rows = [{**ROWS[0], "question": f"What comes after {i}?"} for i in range(60)]
+    write(work / "quiz.jsonl", rows)
+    prices(fake_agent=0, fake_translator=0, fake_eval=10_000)
+    evaluate = ("model_evaluator", {"dataset": "quiz_ko", "model": "openai:fake-eval"})
+    server.plays(*PORT, evaluate)
+    agent = agent_of(server)
+    with pytest.raises(UserError, match="--max-cost"):
+        agent.run("Port quiz.jsonl.", model=AGENT, max_cost=48)
+    first, asked = agent.last, len(of_model(server, "fake-eval"))
+    assert first is not None and (first.stopped, first.evaluations) == ("cost", [])
+    assert 0 < asked < len(rows) and first.cost_usd is not None and first.cost_usd < 48
+    server.plays(evaluate, answered("Done."))
+    second = agent.run("Evaluate.", model=AGENT, max_cost=200)
+    assert second.stopped == "done" and second.evaluations[0]["metrics"]["n"] == len(rows)
+    assert len(of_model(server, "fake-eval")) == len(rows)
+
+
+class Untelling(AgentServer):
+    """A model "fake-eval" of its tells no usage."""
+
+    def _chat(self, ask: Ask, fault: Fault | None) -> dict[str, Any]:
+        reply = super()._chat(ask, fault)
+        return reply | ({"usage": None} if ask.body["model"] == "fake-eval" else {})
+
+
+def test_an_evaluation_whose_server_tells_no_usage() -> None:
+    """Its requests count at their worst, and what was spent is unknown."""
+    prices(fake_agent=0, fake_translator=0, fake_eval=10_000)
+    evaluate = ("model_evaluator", {"dataset": "quiz_ko", "model": "openai:fake-eval"})
+    with Untelling(key=KEY) as server:
+        server.plays(*PORT, evaluate)
+        agent = agent_of(server)
+        with pytest.raises(UserError, match="--max-cost"):
+            agent.run("Port quiz.jsonl.", model=AGENT, max_cost=100)
+        assert len(of_model(server, "fake-eval")) == 2
+    assert agent.last is not None and agent.last.cost_usd is None
+
+
 class Paid(BaseModel):
     """A user's backend that says what it uses, and no price."""
 
@@ -261,18 +302,18 @@ def backend() -> Iterator[None]:
 
 @pytest.mark.usefixtures("backend")
 def test_an_evaluation_by_any_backend_is_paid_for(server: AgentServer) -> None:
-    """Under a limit its price must be known; without one, its cost is told as unknown."""
+    """Its cost is told, as unknown where its price is; a limit cannot be kept with it."""
     prices(fake_agent=1, fake_translator=1)
     evaluate = ("model_evaluator", {"dataset": "quiz_ko", "model": "paid"})
     server.plays(*PORT, evaluate)
-    with pytest.raises(UserError, match="price of 'paid'"):
+    with pytest.raises(UserError, match="max_cost cannot be kept with 'paid'"):
         agent_of(server).run("Port quiz.jsonl.", model=AGENT, max_cost=5)
     server.plays(evaluate, answered("Done."))
     result = agent_of(server).run("Evaluate.", model=AGENT)
     assert result.evaluations[0]["metrics"]["n"] == len(ROWS) and result.cost_usd is None
     prices(fake_agent=0, fake_translator=0, paid=1000)
     server.plays(evaluate, answered("Done."))
-    assert agent_of(server).run("Evaluate.", model=AGENT, max_cost=5).cost_usd == len(ROWS)
+    assert agent_of(server).run("Evaluate.", model=AGENT).cost_usd == len(ROWS)
 
 
 class Silent(Model):  # type: ignore[misc]  # smolagents ships no types
@@ -486,6 +527,23 @@ def test_a_tool_without_a_stage_is_the_models(server: AgentServer) -> None:
     result = agent.run("How many files?", model=AGENT)
     assert server.results == ["Error: RuntimeError: not now", "1 files"]
     assert [s.done for s in result.steps] == [False, True]
+
+
+@pytest.mark.parametrize("caller_only", [True, False])
+def test_what_only_the_caller_can_mend_ends_the_run(caller_only: bool, server: AgentServer) -> None:
+    """What an error says of itself decides it, not the words that it happens to hold."""
+    said = {True: "the file cannot be written", False: "make room: try again later"}[caller_only]
+    agent = agent_of(server)
+    agent.add_tool(Count(error=UserError(said, caller_only=caller_only)))
+    server.plays(("count_files", {"path": "."}), answered("I could not."))
+    if caller_only:
+        with pytest.raises(UserError, match=said):
+            agent.run("How many files?", model=AGENT)
+        assert len(server.asked) == 1
+    else:
+        assert agent.run("How many files?", model=AGENT).stopped == "done"
+    assert agent.last is not None
+    assert agent.last.stopped == ("error" if caller_only else "done")
 
 
 def test_a_bug_after_a_stage_ends_the_run(server: AgentServer) -> None:

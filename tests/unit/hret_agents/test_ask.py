@@ -72,6 +72,17 @@ def test_another_question_is_another(chat: ChatServer) -> None:
     assert len(list((home() / "asked").iterdir())) == 3
 
 
+def test_a_reply_that_cannot_be_kept_is_used(
+    chat: ChatServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is paid for. That it will be asked for again is said."""
+    home().mkdir(exist_ok=True)
+    (home() / "asked").write_text("no folder")
+    chat.answer = lambda messages: "답"
+    assert asker(chat).ask(QUESTION) == "답"
+    assert "cannot be written" in caplog.text and KEY not in caplog.text
+
+
 def test_no_key_is_kept(chat: ChatServer) -> None:
     """What is kept is the reply, and the key is in no file."""
     asker(chat).ask(QUESTION)

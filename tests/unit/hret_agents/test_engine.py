@@ -157,7 +157,7 @@ def packs(chat: ChatServer) -> list[int]:
 
 def test_order_is_kept_whatever_the_latency(lab: Lab, serve: Callable[..., ChatServer]) -> None:
     """Half of the replies come late; outcomes stand in the order of their units."""
-    chat = serve(fault_rate=0.5, faults=[Fault.slow], seed=3)
+    chat = serve(fault_rate=0.5, faults=[Fault.slow], seed=3, slow_seconds=0.2)
     units = units_of(150, choices=2)
     outcomes = lab.run(chat, units, batch_size=3, concurrency=16)
     assert failed(outcomes, units) == [] and all(o.asked for o in outcomes)

@@ -91,5 +91,5 @@ def test_humaneval_stays_what_it_is(said: str, shared_data: Path) -> None:
 
 @pytest.mark.parametrize("text", ["def f(", "int main() { return 0; }", "Not a program, at all."])
 def test_what_is_no_program(text: str) -> None:
-    """What does not parse is no program: it is translated as text."""
+    """What does not parse is no program: nobody knows what of it is prose."""
     assert pieces(text) is None

@@ -28,6 +28,7 @@ from hret_agents.tools import (
     ModuleGenerator,
     StepTool,
 )
+from hret_agents.tools.base import Lent
 from llm_eval.dataset import load_datasets
 from llm_eval.errors import UserError
 from tests.conftest import Cli
@@ -279,6 +280,29 @@ def test_the_last_tool_pushes(
     assert hub.repo(repo).private
     assert [c.title for c in hub.commits(repo)].count("Port by HRET Agents") == 1
     assert {"dataset.py", "port.json", "README.md"} < set(hub.files(repo))
+
+
+def test_no_word_of_a_model_makes_a_push_public() -> None:
+    """Private is a promise: only who makes the tool, or the agent, can say otherwise."""
+    tool = DatasetPusher()
+    for fields in ({}, {"public": False}, {"repo_id": "me/quiz"}):
+        tool.lent = Lent(fields=fields)
+        with pytest.raises(UserError, match="only the caller"):
+            tool("quiz_ko", public=True)
+    for tool, fields in ((DatasetPusher(public=True), {}), (DatasetPusher(), {"public": True})):
+        tool.lent = Lent(fields=fields)
+        with pytest.raises(UserError, match="under way"):
+            tool("quiz_ko", public=True)
+
+
+def test_an_agents_model_names_ports_of_its_folder_alone(work: Path, tmp_path: Path) -> None:
+    """The state of another one could say where keys are sent: it is not read."""
+    state = Path(DatasetDownloader(output_dir=str(tmp_path / "elsewhere"))("quiz.jsonl"))
+    tool = DatasetTranslator()
+    tool.lent = Lent(fields={"output_dir": work / "generated_datasets"})
+    for name in (str(state), str(tmp_path / "elsewhere" / "quiz_ko")):
+        with pytest.raises(UserError, match="under way"):
+            tool(name, MODEL)
 
 
 class Scripted(Model):  # type: ignore[misc]  # smolagents ships no types

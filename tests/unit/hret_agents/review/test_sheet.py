@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from openpyxl import Workbook, load_workbook
@@ -119,6 +121,13 @@ def _workbook(value: object, shown: str = "General", kind: str = "") -> Callable
     return make
 
 
+def _merged(path: Path) -> None:
+    write_table(path, COLUMNS, [("1", "하나"), ("2", "둘")])
+    book = load_workbook(path)
+    book["review"].merge_cells("B2:B3")
+    book.save(path)
+
+
 def _bytes(content: bytes) -> Callable[[Path], None]:
     def make(path: Path) -> None:
         path.write_bytes(content)
@@ -141,6 +150,7 @@ def _bytes(content: bytes) -> Callable[[Path], None]:
         ("a.xlsx", _workbook(3.7, "0"), "the number 3.7"),
         ("a.xlsx", _workbook(12345678901234567), "the number 1.23456789012346e+16"),
         ("a.xlsx", _workbook(1e-7), "the number 1e-07"),
+        ("a.xlsx", _merged, "a.xlsx: the cells B2:B3 are merged"),
         ("a.xlsx", _bytes(b""), "no .xlsx file"),
         ("a.xlsx", _bytes(b"id,text"), "no .xlsx file"),
         ("a.csv", _bytes(b"\xff\xfe"), "not in UTF-8"),
@@ -182,6 +192,18 @@ def test_a_cell_is_read_as_it_is_shown(value: object, shown: str, read: str, wor
     """Somebody types into a cell that was formatted anew; a column of theirs may hold anything."""
     _workbook(value, shown)(work / "a.xlsx")
     assert [line for _, line in read_table(work / "a.xlsx", COLUMNS)] == [{"id": "r", "text": read}]
+
+
+def test_a_sheet_is_read_to_its_end(work: Path) -> None:
+    """Whatever the file says of its size: a script may have added lines since."""
+    write_table(work / "a.xlsx", COLUMNS, [(str(i), "하나") for i in range(9)])
+    with ZipFile(work / "a.xlsx") as old, ZipFile(work / "b.xlsx", "w") as new:
+        for name in old.namelist():
+            raw = re.sub(rb"<dimension [^>]*/>", b"", old.read(name))
+            size = b'<dimension ref="A1:A4"/><sheetViews>'
+            new.writestr(name, raw.replace(b"<sheetViews>", size, 1))
+    lines = [line for _, line in read_table(work / "b.xlsx", COLUMNS)]
+    assert lines == [{"id": str(i), "text": "하나"} for i in range(9)]
 
 
 def test_what_a_sheet_cannot_hold_is_said(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
