@@ -74,7 +74,8 @@ class MissingExtra(UserError, ImportError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(
-            f"{what} needs the extra '{extra}'", hint=f"pip install 'hret-agents[{extra}]'"
+            f"{what} needs the extra '{extra}'",
+            hint=f"pip install -e '.[{extra}]' in the clone of this project",
         )
 
 

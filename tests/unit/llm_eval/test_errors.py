@@ -70,7 +70,7 @@ def test_the_hint_stands_under_the_message() -> None:
 
 def test_a_missing_extra_says_what_to_install() -> None:
     """The command that mends it is in the text."""
-    assert "pip install 'hret-agents[hf]'" in str(MissingExtra("the backend", "hf"))
+    assert "pip install -e '.[hf]'" in str(MissingExtra("the backend", "hf"))
 
 
 def test_an_unknown_name_is_answered_with_a_guess() -> None:

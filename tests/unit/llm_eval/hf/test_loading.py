@@ -74,7 +74,7 @@ def test_without_the_extra_the_line_to_type_is_told(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "meta_path", [])
     with pytest.raises(MissingExtra) as caught:
         HuggingFaceModel("m")
-    assert "hret-agents[hf]" in str(caught.value)
+    assert "'.[hf]'" in str(caught.value)
 
 
 def test_dtype_and_length_are_as_asked(tiny_lm: Path) -> None:

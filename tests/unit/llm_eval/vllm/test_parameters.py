@@ -148,4 +148,4 @@ def test_without_the_extra_the_line_to_type_is_told(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "meta_path", [])
     with pytest.raises(MissingExtra) as caught:
         VLLMModel("m")
-    assert "hret-agents[vllm]" in str(caught.value)
+    assert "'.[vllm]'" in str(caught.value)
