@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from importlib.util import find_spec
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Literal
@@ -225,9 +226,11 @@ def source_of(
     what = f"model {getattr(kind, 'name', kind.__name__)!r}"
     for unknown in (k for k in more if k not in PASSED_ON and not k.startswith("bnb_")):
         known = [p for p in signature(kind).parameters if p not in ("self", "more")]
+        near = get_close_matches(unknown, [*known, *PASSED_ON], n=1)
         raise UserError(
             f"{what} takes no {unknown!r}",
-            hint=f"its parameters are: {', '.join(known)}; and {', '.join(PASSED_ON)}",
+            hint=(f"did you mean {near[0]!r}? " if near else "")
+            + f"its parameters are: {', '.join(known)}; and {', '.join(PASSED_ON)}",
         )
     if not chosen:
         raise UserError(f"{what} needs model_name_or_path", hint='e.g. "Qwen/Qwen3-0.6B"')

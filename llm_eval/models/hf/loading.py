@@ -21,6 +21,7 @@ from llm_eval.models.hf import troubles
 from llm_eval.models.hf.engine import Engine
 
 SHARED = ("cache_dir", "local_files_only", "subfolder", "gguf_file")  # of all that is loaded
+_RAISED = (OSError, ValueError, ImportError, KeyError, TypeError, RuntimeError, AssertionError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +78,7 @@ def load(source: Source, kind: str = "AutoModelForCausalLM") -> Loaded:
             model = model.to(source.device or best_device())
     except HretError:
         raise
-    except (OSError, ValueError, ImportError, KeyError, TypeError, RuntimeError) as e:
+    except _RAISED as e:
         raise troubles.sentence(e, source.name, source.revision, token) from None
     model.eval()
     return Loaded(

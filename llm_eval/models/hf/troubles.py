@@ -73,6 +73,10 @@ def sentence(error: Exception, name: str, revision: str | None, token: Secret | 
 def _hint(said: str) -> str:
     if "trust_remote_code" in said:
         return "it brings code of its own: trust_remote_code=True if you trust it"
+    if "device" in said or "CUDA" in said:
+        return "device is 'cpu', 'cuda', 'cuda:1', 'mps'; left out, the best there is"
+    if "dtype" in said:
+        return "dtype is 'auto', 'float32', 'float16' or 'bfloat16'"
     return HINT
 
 

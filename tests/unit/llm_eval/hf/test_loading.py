@@ -67,6 +67,21 @@ def test_an_unknown_dtype_or_tokenizer_is_told(tiny_lm: Path, tmp_path: Path) ->
             loaded(tiny_lm, **wrong)
 
 
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_there_is_not_is_told(tiny_lm: Path, device: str) -> None:
+    """The hint is about the device, also where torch was built without CUDA."""
+    with pytest.raises(UserError, match="cannot be loaded") as caught:
+        loaded(tiny_lm, device=device)
+    assert caught.value.hint.startswith("device is 'cpu'")
+
+
+def test_a_parameter_like_another_is_guessed() -> None:
+    """A typing error is told beside what was probably meant."""
+    with pytest.raises(UserError, match="takes no 'max_new_token'") as caught:
+        HuggingFaceModel("m", max_new_token=5)
+    assert caught.value.hint.startswith("did you mean 'max_new_tokens'?")
+
+
 def test_without_the_extra_the_line_to_type_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where torch is not installed, making the backend says what installs it."""
     monkeypatch.setitem(sys.modules, "torch", None)

@@ -16,7 +16,7 @@ Weighed = list[tuple[float, int, bool]]
 
 def loaded(folder: Path, **params: Any) -> HuggingFaceModel:
     """A backend with its model in memory."""
-    model = HuggingFaceModel(str(folder), device="cpu", **params)
+    model = HuggingFaceModel(str(folder), **{"device": "cpu", **params})
     run_sync(model.check())
     return model
 
