@@ -64,7 +64,9 @@ def card(manifest: Manifest, plan: Plan, spent: Mapping[str, Spent] | None = Non
         source_lang=LANGUAGES.get(manifest.source_lang, f"`{manifest.source_lang}`"),
         checks=[(name, *_meaning(name), count) for name, count in manifest.checks.items()],
         spent=[(name, *_figures(spent[name])) for name in sorted(spent or {}) if spent],
-        first=json.dumps(next(iter(with_rows(manifest.splits) or manifest.splits)), ensure_ascii=False),
+        first=json.dumps(
+            next(iter(with_rows(manifest.splits) or manifest.splits)), ensure_ascii=False
+        ),
         address=f"{HUB}/{manifest.repo}" if manifest.repo else "",
         key=re.sub(r"[^0-9A-Za-z]+", "-", (manifest.repo or manifest.slug).lower()).strip("-"),
         cell=cell,
