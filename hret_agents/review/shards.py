@@ -14,6 +14,7 @@ from hret_agents.plan.records import Plan
 from hret_agents.review.rows import Part, Row, rows_of
 from hret_agents.translate import write
 from hret_agents.translate.write import BATCH_ROWS, SplitWriter
+from llm_eval.dataset import expect
 from llm_eval.dataset.spec import SplitRecord, sha256_of
 
 Rebuild = Callable[[int, Row, Row | None], Row]
@@ -49,7 +50,7 @@ def rewrite(
     folder.mkdir(parents=True, exist_ok=True)
     before, now = (layout(_passed(part.record.rows, numbers)) for numbers in (part.failed, failed))
     files = part.files
-    fits = [write.rows_of(f) for f in files] == [
+    fits = [expect.rows_of([f]) for f in files] == [
         sum(_passed(part.record.rows, part.failed)[batch] for batch in shard) for shard in before
     ]
     known = {tuple(shard): file for shard, file in zip(before, files, strict=False)} if fits else {}

@@ -17,9 +17,8 @@ from hret_agents.module.spec import spec_of
 from hret_agents.steps.by_model import by_model
 from hret_agents.steps.snapshot import forget
 from hret_agents.steps.state import Port, Splits
-from hret_agents.translate.write import rows_of
 from llm_eval.dataset import ports
-from llm_eval.dataset.expect import expectations
+from llm_eval.dataset.expect import expectations, rows_of
 from llm_eval.dataset.render import render
 from llm_eval.dataset.spec import MANIFEST, MODULE, Manifest, ModuleSpec, SplitRecord, with_rows
 from llm_eval.dataset.verify import verify
@@ -118,7 +117,7 @@ def verify_split(
                 beside.mkdir(parents=True)
                 (beside / f"{split}-00000-of-00001.parquet").symlink_to(file)
                 module = Path(shutil.copy2(module, folder))
-            rows = rows_of(file)
+            rows = rows_of([file])
             part = subset, split, rows, expectations([file], spec)
             verdict = verify(module, port.slug, [part])
         if not verdict.ok:

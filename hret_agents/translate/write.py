@@ -160,10 +160,3 @@ def tables(data: Any) -> Iterator[Any]:
     arrow = data.with_format("arrow")
     for start in range(0, len(data), BATCH_ROWS):
         yield arrow[start : start + BATCH_ROWS]
-
-
-def rows_of(path: Path) -> int:
-    """How many rows a parquet file has."""
-    import pyarrow.parquet as pq
-
-    return int(pq.read_metadata(path).num_rows)

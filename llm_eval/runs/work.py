@@ -174,7 +174,7 @@ class Work:
             ask = self._ask_and_keep if len(pack) > 1 else self._ask
             error = await ask(pack, ready)
             await self._keep(ready)
-        except BaseException:
+        except BaseException:  # Ctrl-C and bugs too: what came is written down at the end
             self._unjudged += [*ready, *(i for i in pack if i.missing and i.predictions)]
             raise
         if error is not None:

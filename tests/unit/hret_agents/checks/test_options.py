@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -65,6 +66,7 @@ def test_the_plan_says_where_letters_count(role: str, choices: list[str], letter
     roles = {"q": Role.prose, "c[]": Role.choices, "a": Role(role)}
     plan = Plan(source="s", source_lang="en", target_lang="ko", roles=roles, names={}, task=task)
     assert rules_of(plan).lettered is lettered
+    assert rules_of(replace(plan, target_lang="zh-TW")).lang == "zh"  # of the language, no region
 
 
 @pytest.mark.parametrize("stretch", ["(A) x ", "A. ", "(A) x (B) ", "A: b ", "a)"])

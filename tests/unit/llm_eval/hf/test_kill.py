@@ -89,7 +89,7 @@ def test_a_kill_loses_nothing_that_was_finished(method: str, tiny_lm: Path) -> N
         assert child.stdout is not None and child.stdout.readline() == "hangs\n"
         deadline = time.monotonic() + 60
         while len(journaled()) < 2 and time.monotonic() < deadline:
-            time.sleep(0.02)
+            time.sleep(0.02)  # the other process says nothing more: its journal is looked at
     finally:
         child.send_signal(signal.SIGKILL)
         child.wait()
